@@ -1,0 +1,268 @@
+"""The tree behind every number.
+
+A figure is one call of a named pure function on named parts. A function marked ``@formula`` stays
+an ordinary function for floats and arrays; given a `Figure` it returns a `Figure` that remembers
+the call. Figures have no operators: ``a + b`` is an error, so nothing leaks out of the tree.
+
+    >>> @formula("C / r", unit="s")
+    ... def time(C, r):
+    ...     return C / r
+    >>> time(6.0, 2.0)
+    3.0
+    >>> total = time(leaf("C", 6.0, "FLOP"), leaf("r", 2.0, "FLOP/s"))
+    >>> total.value, total.kind, replay(total, {"r": 3.0})
+    (3.0, 'derived', 2.0)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Num: TypeAlias = float | NDArray[np.float64]
+else:
+    Num = Any  # numpy is not loaded for a type alone
+
+KINDS = ("stated", "measured", "derived", "assumed")  # strongest first
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with the interval that is meant to hold it four times in five."""
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A named pure function: what it computes in one line, and the unit of its result."""
+
+    function: Callable[..., Any]
+    text: str
+    unit: str
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """A number that knows where it comes from.
+
+    A leaf has a ``key`` (a fact, or a place in the case); any other figure has a ``call`` and the
+    parts that it was called with, in order. ``kind`` is the weakest kind below it.
+    """
+
+    value: Any
+    unit: str
+    kind: str
+    id: str = ""
+    label: str = ""
+    key: str = ""
+    low: float | None = None
+    high: float | None = None
+    source: str = ""
+    where: str = ""
+    note: str = ""
+    call: Formula | None = None
+    parts: tuple[tuple[str, Any], ...] = field(default=())
+
+    def named(self, id: str, label: str = "", unit: str = "") -> Figure:
+        """The same figure under an id of the registry (``run.days``)."""
+        return replace(self, id=id, label=label or self.label, unit=unit or self.unit)
+
+    def __repr__(self) -> str:
+        name = self.id or self.key or (self.call.name if self.call else "figure")
+        return f"<Figure {name} = {show_value(self.value)} {self.unit} ({self.kind})>"
+
+
+def weakest(kinds: Iterable[str], at_best: str = "stated") -> str:
+    """The weakest of some kinds."""
+    return KINDS[max([KINDS.index(at_best), *(KINDS.index(k) for k in kinds)])]
+
+
+def leaf(
+    key: str,
+    value: Any,
+    unit: str,
+    *,
+    kind: str = "stated",
+    label: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    source: str = "",
+    where: str = "",
+    note: str = "",
+) -> Figure:
+    """A figure without parts: a fact, or what the case says."""
+    return Figure(
+        value, unit, kind, "", label or key, key, low, high, source=source, where=where, note=note
+    )
+
+
+def formula(text: str, unit: str = "1") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a pure function so that it builds figures when it is given figures.
+
+    ``text`` is the formula in the notation of its source. Arguments may be figures, plain values
+    or sequences that hold figures. With no figure among them the function runs unchanged.
+    """
+
+    def mark(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        names = tuple(signature.parameters)
+        self = Formula(function, text, unit, names)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not any(map(_has_figure, args)) and not any(map(_has_figure, kwargs.values())):
+                return function(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return cast("R", _figure(self, tuple(bound.arguments.items())))
+
+        call.formula = self  # type: ignore[attr-defined]  # read by the documentation
+        return call
+
+    return mark
+
+
+def _figure(call: Formula, parts: tuple[tuple[str, Any], ...]) -> Figure:
+    value = call.function(**{name: _plain(part) for name, part in parts})
+    kinds = [f.kind for _, part in parts for f in _figures(part)]
+    label = call.name.replace("_", " ")
+    return Figure(value, call.unit, weakest(kinds, "derived"), label=label, call=call, parts=parts)
+
+
+def _has_figure(part: Any) -> bool:
+    if isinstance(part, Figure):
+        return True
+    return isinstance(part, (tuple, list)) and any(map(_has_figure, part))
+
+
+def _figures(part: Any) -> Iterator[Figure]:
+    if isinstance(part, Figure):
+        yield part
+    elif isinstance(part, (tuple, list)):
+        for item in part:
+            yield from _figures(item)
+
+
+def _plain(part: Any, value: Callable[[Figure], Any] = lambda f: f.value) -> Any:
+    if isinstance(part, Figure):
+        return value(part)
+    if isinstance(part, (tuple, list)):
+        return type(part)([_plain(item, value) for item in part])
+    return part
+
+
+def children(figure: Figure) -> list[tuple[str, Figure]]:
+    """The figures that a figure was called with, by parameter name."""
+    return [(name, f) for name, part in figure.parts for f in _figures(part)]
+
+
+def nodes(figures: Iterable[Figure]) -> list[Figure]:
+    """Every figure below and including ``figures``, parts before what they make, each once."""
+    seen: dict[int, Figure] = {}
+
+    def visit(figure: Figure) -> None:
+        if id(figure) not in seen:
+            for _, part in children(figure):
+                visit(part)
+            seen[id(figure)] = figure
+
+    for figure in figures:
+        visit(figure)
+    return list(seen.values())
+
+
+def leaves(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """The leaves below ``figures`` by key."""
+    return {f.key: f for f in nodes(figures) if f.call is None}
+
+
+def replay(figure: Figure, changes: Mapping[str, Any]) -> Any:
+    """The value that ``figure`` takes when the leaves named by ``changes`` have new values."""
+    return _values([figure], changes)[id(figure)]
+
+
+def _values(figures: Sequence[Figure], changes: Mapping[str, Any]) -> dict[int, Any]:
+    """New value of every node by identity; what no change reaches is not computed again."""
+    values: dict[int, Any] = {}
+    moved: set[int] = set()
+    for node in nodes(figures):
+        values[id(node)] = node.value
+        if node.call is None:
+            if node.key in changes:
+                values[id(node)] = changes[node.key]
+                moved.add(id(node))
+        elif any(id(part) in moved for _, part in children(node)):
+            parts = {n: _plain(p, lambda f: values[id(f)]) for n, p in node.parts}
+            values[id(node)] = node.call.function(**parts)
+            moved.add(id(node))
+    return values
+
+
+def intervals(figures: Sequence[Figure]) -> dict[str, Estimate]:
+    """First-order intervals by figure id: every leaf with an interval is moved to its two ends,
+    one at a time, and the moves are added as independent (root of the sum of squares)."""
+    scalars = [f for f in figures if isinstance(f.value, (int, float))]
+    down = [0.0] * len(scalars)
+    up = [0.0] * len(scalars)
+    for key, source in leaves(scalars).items():
+        ends = [e for e in (source.low, source.high) if e is not None and e != source.value]
+        moves = [_values(scalars, {key: end}) for end in ends]
+        for i, figure in enumerate(scalars):
+            deltas = [float(v[id(figure)]) - float(figure.value) for v in moves]
+            down[i] += min([0.0, *deltas]) ** 2
+            up[i] += max([0.0, *deltas]) ** 2
+    return {
+        f.id: Estimate(f.value - math.sqrt(d), f.value, f.value + math.sqrt(u))
+        for f, d, u in zip(scalars, down, up, strict=True)
+    }
+
+
+def show_value(value: Any) -> str:
+    """A short reading of any value, for messages and trees."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value) if isinstance(value, (str, bool)) else type(value).__name__
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+@formula("part of a result", unit="1")
+def pick(result: Any, name: str) -> Any:
+    """One field of a result that a formula returned as a whole (a `step`, a simulated run)."""
+    return getattr(result, name)
+
+
+@formula("sum of the parts", unit="1")
+def total(parts: Sequence[Num]) -> Num:
+    """The sum of some figures of one unit."""
+    return sum(parts[1:], parts[0])
+
+
+@formula("a b", unit="1")
+def product(a: Num, b: Num) -> Num:
+    """Two factors, where nothing more is to be said (a count and a price)."""
+    return a * b
+
+
+@formula("a / b", unit="1")
+def ratio(a: Num, b: Num) -> Num:
+    """One figure as a share or multiple of another."""
+    return a / b
