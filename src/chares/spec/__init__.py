@@ -1,0 +1,23 @@
+"""What is asked: the case, read from YAML or flags with all errors at once."""
+
+from chares.spec.case import (
+    Batch,
+    Case,
+    Claim,
+    Finance,
+    Market,
+    Permit,
+    Serve,
+    Site,
+    Split,
+    Staff,
+    Stage,
+    Supply,
+    Train,
+)
+from chares.spec.intake import parse_case, read_case, shipped_cases
+
+__all__ = [
+    "Batch", "Case", "Claim", "Finance", "Market", "Permit", "Serve", "Site", "Split", "Staff",
+    "Stage", "Supply", "Train", "parse_case", "read_case", "shipped_cases",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""Field types of a case: text with a unit in, SI numbers out, JSON Schema for editors."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from chares import units
+from chares.errors import CharesError, shorten
+from chares.ledger import Estimate
+
+
+def _convert(unit: str, value: Any) -> float:
+    try:
+        return units.parse(value, unit)
+    except CharesError as bad:
+        raise PydanticCustomError(bad.code, "{m}", {"m": bad.message, "hint": bad.hint}) from None
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise PydanticCustomError("not-positive", "must be above 0", {"hint": ""})
+    return value
+
+
+def _schema(unit: str, example: str, bare: bool) -> WithJsonSchema:
+    text = {"type": "string", "examples": [example], "description": f"a number in {unit}"}
+    return WithJsonSchema({"anyOf": [text, {"type": "number"}]} if bare else text)
+
+
+def _amount(unit: str, example: str, bare: bool = False) -> Any:
+    before = BeforeValidator(partial(_convert, unit))
+    return Annotated[float, before, AfterValidator(_positive), _schema(unit, example, bare)]
+
+
+Power = _amount("W", "150 MW")
+Flop = _amount("FLOP", "4.64e26 FLOP")
+Tokens = _amount("token", "14.8 Ttoken")
+Money = _amount("USD", "12e9 USD")
+HourlyPrice = _amount("USD/chip/h", "2 USD/chip/h")
+EnergyPrice = _amount("USD/MWh", "62 USD/MWh")
+Duration = _amount("s", "4 year")
+Bandwidth = _amount("B/s", "2 TB/s")
+ChipHours = _amount("chip*h", "2.664e6 chip*h")
+Count = _amount("chip", "100000", bare=True)
+
+
+def _share(value: Any) -> float:
+    share = _convert("1", value)
+    if not 0 <= share <= 1:
+        raise PydanticCustomError(
+            "out-of-range", "{v} is not between 0 and 1", {"v": shorten(value), "hint": "`40 %`"}
+        )
+    return share
+
+
+Share = Annotated[float, BeforeValidator(_share), _schema("1", "40 %", bare=True)]
+
+
+def _interval(value: Any) -> Estimate:
+    """`0.4`, `40 %` or `{low: 0.35, likely: 0.4, high: 0.45}`."""
+    if isinstance(value, dict):
+        keys = {"low", "likely", "high"}
+        if set(value) != keys:
+            raise PydanticCustomError(
+                "bad-interval", "an interval has low, likely and high", {"hint": "or one number"}
+            )
+        found = Estimate(*(_share(value[k]) for k in ("low", "likely", "high")))
+        if not found.low <= found.likely <= found.high:
+            raise PydanticCustomError(
+                "bad-interval", "low <= likely <= high must hold", {"hint": "check the order"}
+            )
+        return found
+    share = _share(value)
+    return Estimate(share, share, share)
+
+
+ShareInterval = Annotated[
+    Estimate,
+    BeforeValidator(_interval),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "object"}]}),
+]
+
+
+def _day(value: Any) -> date:
+    try:
+        if isinstance(value, date):
+            return value
+        if isinstance(value, str) and len(value) == 10:
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError(
+        "not-a-day", "`{v}` is not a day", {"v": shorten(value), "hint": "write 2025-07-22"}
+    )
+
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]

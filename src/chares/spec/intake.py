@@ -1,0 +1,190 @@
+"""YAML, flags or a dict -> Case, with all errors at once, each with its line and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from chares.errors import (
+    CharesError,
+    InputError,
+    UnknownName,
+    did_you_mean,
+    raise_all,
+    shorten,
+)
+from chares.facts import Node, read_document
+from chares.spec.case import Case
+
+SHIPPED = Path(__file__).resolve().parent.parent / "cases"
+CHECKOUT = Path(__file__).resolve().parents[3] / "cases"
+
+
+def shipped_cases() -> dict[str, Path]:
+    """The worked cases that come with chares, by name."""
+    folder = SHIPPED if SHIPPED.is_dir() else CHECKOUT
+    return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+
+
+def read_case(name: str | Path, changes: Sequence[str] = ()) -> Case:
+    """Read a case by file name or by the name of a shipped case.
+
+    ``changes`` are ``a.b=c`` settings laid over the file. Raises `InputErrors` with every finding.
+    """
+    path = Path(name)
+    if not path.is_file():
+        cases = shipped_cases()
+        if str(name) not in cases:
+            raise UnknownName("case", str(name), cases)
+        path = cases[str(name)]
+    try:
+        content = path.read_bytes()
+    except OSError as bad:
+        raise InputError("unreadable", f"cannot read {path}: {bad.strerror}") from None
+    return parse_case(content, path.name, changes)
+
+
+def parse_case(text: str | bytes, file: str = "case", changes: Sequence[str] = ()) -> Case:
+    """Build a case from YAML text."""
+    root = read_document(text, file)
+    if not isinstance(root.value, dict):
+        raise InputError(
+            "not-a-case",
+            "a case is a mapping of parts",
+            where=f"{file}:1",
+            hint="start with `name:` and `as_of:`; see `chares schema`",
+        )
+    for change in changes:
+        _set(root, change)
+    return _build(root, file)
+
+
+def _build(root: Node, file: str) -> Case:
+    try:
+        case = Case.model_validate(root.plain())
+    except ValidationError as bad:
+        raise_all([_finding(error, root, file) for error in bad.errors()])
+        raise AssertionError from bad
+    case._file = file
+    case._lines.update(_lines(root, ""))
+    return case
+
+
+def _lines(node: Node, path: str) -> Iterator[tuple[str, int]]:
+    """(path, line) of every value; list entries are written ``fleet[0]``."""
+    if path:
+        yield path, node.line
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from _lines(child, f"{path}.{key}" if path else key)
+    elif isinstance(node.value, list):
+        for i, child in enumerate(node.value):
+            yield from _lines(child, f"{path}[{i}]")
+
+
+def _finding(error: Mapping[str, Any], root: Node, file: str) -> CharesError:
+    """One pydantic error as ours: code, place with line, what is wanted, hint."""
+    loc = [part for part in error["loc"] if not str(part).startswith("function-")]
+    node, words = root, list[str]()
+    for part in loc:
+        node = _step_in(node, part)
+        words.append(f"[{part}]" if isinstance(part, int) else f".{part}")
+    path = "".join(words).lstrip(".") or "the case"
+    line = node.line if error["type"] != "extra_forbidden" else (node.key_line or node.line)
+    where = f"{file}:{line}" if line else file
+    code, message, hint = _words(error, loc)
+    return InputError(code, f"`{shorten(path, 80)}` {message}", where=where, hint=hint)
+
+
+def _step_in(node: Node, part: Any) -> Node:
+    """The child that ``part`` names, or the node itself where there is none."""
+    inside = node.value
+    if isinstance(inside, dict):
+        child: Node = inside.get(part, node)
+        return child
+    if isinstance(inside, list) and isinstance(part, int) and part < len(inside):
+        entry: Node = inside[part]
+        return entry
+    return node
+
+
+def _words(error: Mapping[str, Any], loc: Sequence[Any]) -> tuple[str, str, str]:
+    kind, context = str(error["type"]), error.get("ctx", {})
+    if kind == "extra_forbidden":
+        keys = _fields(loc[:-1])
+        return "unknown-key", "is not a key that is read here", did_you_mean(str(loc[-1]), keys)
+    if kind == "missing":
+        return "missing-key", "is needed and missing", "add it; see `chares schema`"
+    if kind == "literal_error":
+        return "not-a-choice", f"is {shorten(error['input'])}", f"choose {context['expected']}"
+    message = str(error["msg"])
+    message = message[0].lower() + message[1:]
+    if context.get("hint") is not None:  # one of our own, with code and hint
+        return kind, _of(message), context["hint"]
+    given = shorten(error["input"]) if not isinstance(error["input"], (dict, list)) else "a part"
+    return kind.replace("_", "-"), f"is {given}: {message}", "see `chares schema`"
+
+
+def _of(message: str) -> str:
+    """A message that begins with the quoted value, made to follow the key's name."""
+    return f"is {message.replace(' is ', ', ', 1)}" if message.startswith("`") else message
+
+
+def _fields(loc: Sequence[Any]) -> list[str]:
+    """The keys that a part takes, found by walking the model along ``loc``."""
+    model: Any = Case
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        info: FieldInfo | None = model.model_fields.get(part)
+        model = next((m for m in _models(info.annotation if info else None)), model)
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[Any]:
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models(inner)
+
+
+def _set(root: Node, change: str) -> None:
+    """Lay one ``a.b=c`` over the tree. A list of one entry may be addressed without its index."""
+    path, equals, text = change.partition("=")
+    where = f"--set {shorten(change)}"
+    if not equals or not path.strip():
+        raise InputError("bad-set", "a setting is written `a.b=c`", where=where, hint="see --help")
+    value = read_document(text, where)
+    node = root
+    *parents, last = path.strip().split(".")
+    for word in parents:
+        node = _enter(node, word, where)
+    if isinstance(node.value, list):
+        node = _enter(node, "", where)
+    if not isinstance(node.value, dict):
+        raise InputError("bad-set", f"`{shorten(path)}` has no parts to set", where=where)
+    node.value[last] = value
+
+
+def _enter(node: Node, word: str, where: str) -> Node:
+    if isinstance(node.value, list):
+        if word.isdigit() and int(word) < len(node.value):
+            entry: Node = node.value[int(word)]
+            return entry
+        if len(node.value) != 1:
+            raise InputError(
+                "ambiguous-set",
+                f"there are {len(node.value)} entries here",
+                where=where,
+                hint="name one by its index, such as `fleet.0.count=5000`",
+            )
+        node = node.value[0]
+        return _enter(node, word, where) if word else node
+    if isinstance(node.value, dict):
+        child: Node = node.value.setdefault(word, Node({}, node.line))
+        return child
+    raise InputError("bad-set", f"`{shorten(word)}` is not a part", where=where)
