@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from chares.errors import DataError, InputError
+
 if TYPE_CHECKING:
+    from chares.facts import Facts
     from chares.ledger import Num
 
 HEADS, LATENT = 0, 1  # attention kinds: (grouped) multi-head; multi-head latent (DeepSeek-V2, 2.1)
@@ -38,6 +41,7 @@ class Shape:
     linear_bias: Num = 0  # 1: every linear layer of block and attention has a bias
     qkv_bias: Num = 0  # 1: only the query, key and value projections have one
     qk_norm: Num = 0  # 1: norms of length d_head on query and key
+    attention_sinks: Num = 0  # 1: one learned sink per head (gpt-oss)
     embedding_norm: Num = 0  # 1: a norm behind the embedding (BLOOM)
     # mixture of experts
     n_experts: Num = 0
@@ -47,6 +51,7 @@ class Shape:
     d_shared: Num = 0  # intermediate size of all shared experts together
     n_moe_layers: Num = 0
     router_bias: Num = 0  # 1: one bias per expert in the router
+    shared_gate: Num = 0  # 1: the shared experts' output is scaled by a learned gate (Qwen MoE)
     # latent attention
     attention: Num = HEADS
     q_lora_rank: Num = 0  # 0: the query is not compressed
@@ -65,3 +70,30 @@ class Shape:
             f.name: v[index] for f in fields(self) if getattr(v := getattr(self, f.name), "ndim", 0)
         }
         return replace(self, **picked)
+
+
+_ORIGIN = {"source", "where", "kind", "opened", "note"}  # of the block, beside the fields
+
+
+def shape_of(facts: Facts, id: str) -> Shape:
+    """The shape of a model of the collection ``models``, by id or alias.
+
+    Raises `UnknownName` for an unknown model, `InputError` (``no-shape``) where its architecture
+    was never published, `DataError` for a bad record.
+    """
+    known = facts.resolve("models", id)
+    block = facts.document(f"models/{known}").get("shape")
+    if block is None:
+        raise InputError(
+            "no-shape",
+            f"the architecture of `{known}` is not known",
+            hint="give the shape in the case, or training compute and utilisation instead",
+        )
+    values = {k: v for k, v in block.items() if k not in _ORIGIN}
+    wrong = values.keys() - {f.name for f in fields(Shape)}
+    wrong |= {k for k, v in values.items() if isinstance(v, bool) or not isinstance(v, int | float)}
+    if wrong:
+        raise DataError(
+            "bad-shape", f"no number of a shape: {sorted(wrong)}", where=f"{known}.shape"
+        )
+    return Shape(**values)
