@@ -46,6 +46,16 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAsked:
+    """What a stage returns when the case lacks its part: it costs nothing and says why."""
+
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Formula:
     """A named pure function: what it computes in one line, and the unit of its result."""
 
