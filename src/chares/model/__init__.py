@@ -1,0 +1,21 @@
+"""The training model: time and memory of one step, for one strategy or for rows of them.
+
+    step = predict(shape, strategy, hardware, calibration)
+
+`layer_times` and `step_of` are its two halves: the first depends on few fields of the strategy, so
+that a search computes it once for each combination and gathers.
+"""
+
+from chares.model.calibration import Calibration
+from chares.model.hardware import Hardware, hardware_of, hardware_rows
+from chares.model.layers import Layers, layer_times, model_flops
+from chares.model.memory import Memory
+from chares.model.shape import Shape
+from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, step_of
+from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, SCHEDULES, Strategy
+
+__all__ = [
+    "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "Breakdown", "Calibration", "Hardware",
+    "Layers", "Memory", "Shape", "Step", "Strategy", "hardware_of", "hardware_rows",
+    "layer_times", "model_flops", "parts_of", "predict", "step_of",
+]  # fmt: skip

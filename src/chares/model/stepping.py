@@ -1,0 +1,229 @@
+"""A training step: layers put into stages, stages into a pipeline, replicas into a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chares.model.layers import Layers, layer_times
+from chares.model.memory import Memory, memory_use
+from chares.model.network import Group, Links, gather_time, send_time
+
+if TYPE_CHECKING:
+    from chares.ledger import Num
+    from chares.model.calibration import Calibration
+    from chares.model.hardware import Hardware
+    from chares.model.shape import Shape
+    from chares.model.strategy import Strategy
+
+#: fields of `Breakdown` in the order of their codes (`Step.bottleneck`)
+PARTS = (
+    "linear", "attention", "experts", "elementwise", "routing", "head", "tp", "cp", "ep", "pp",
+    "dp", "bubble", "optimizer", "host", "straggler",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Seconds of a step by cause, on the stage that sets the pace. The sum is the step time."""
+
+    linear: Num
+    attention: Num
+    experts: Num
+    elementwise: Num
+    routing: Num
+    head: Num  # embedding, output head and loss
+    tp: Num  # exposed communication of each kind of parallelism
+    cp: Num
+    ep: Num
+    pp: Num
+    dp: Num
+    bubble: Num
+    optimizer: Num
+    host: Num
+    straggler: Num
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one training step costs. Numbers or rows."""
+
+    step_time_s: Num
+    breakdown: Breakdown
+    memory: Memory
+    flops: Num  # model FLOPs of the whole job and step
+    mfu: Num  # model FLOPs, causal attention halved, of the 16-bit peak
+    tokens_per_s: Num  # whole job
+    tflops_per_chip: Num
+
+    @property
+    def bottleneck(self) -> Num:
+        """The code (index in `PARTS`) of the largest part of the step."""
+        parts = [getattr(self.breakdown, name) for name in PARTS]
+        return np.argmax(np.stack(np.broadcast_arrays(*parts)), axis=0)
+
+
+def predict(shape: Shape, strategy: Strategy, hardware: Hardware, calibration: Calibration) -> Step:
+    """Time and memory of a training step. All arguments are numbers or rows that broadcast."""
+    layers = layer_times(shape, strategy, hardware, calibration)
+    return step_of(layers, shape, strategy, hardware, calibration)
+
+
+def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Step:
+    """The step made of these layers (of `layer_times` for the same strategy)."""
+    links = Links.of(hardware, c)
+    m = s.micro_batches
+    work = _Work.of(layers, shape, s)
+    most, first_to_last = work.stage, work.pass_through
+    bubble = (s.pp > 1) * _bubble_share(s) * (first_to_last - most)
+    host_layers = np.ceil(shape.n_layers / s.pp)
+    host = np.maximum(0.0, host_layers * layers.host - most) * m
+    pp = _pipeline_sends(layers, shape, s, hardware, c, links)
+    dp, optimizer = _gradients(layers, shape, s, hardware, c, links, work)
+    n = work.layers * m
+    parts = dict(
+        linear=n * layers.linear,
+        attention=n * layers.attention,
+        experts=n * layers.experts,
+        elementwise=n * layers.elementwise,
+        routing=n * layers.routing,
+        head=m * (most - work.layers * work.layer),
+        tp=n * layers.tp_exposed,
+        cp=n * layers.cp_exposed,
+        ep=n * layers.ep_exposed,
+        pp=pp,
+        dp=dp,
+        bubble=bubble,
+        optimizer=optimizer,
+        host=host + c.step,
+    )
+    before = sum(parts.values())
+    nodes = np.maximum(1.0, s.n_chips / hardware.node_size)
+    straggler = before * c.straggler * np.log2(nodes)
+    total = before + straggler
+    flops = layers.flops * s.global_batch * s.seq_len
+    rate = flops / (total * s.n_chips)
+    return Step(
+        total,
+        Breakdown(**parts, straggler=straggler),
+        memory_use(layers, shape, s, hardware),
+        flops,
+        rate / hardware.peak_16,
+        s.global_batch * s.seq_len / total,
+        rate / 1e12,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Seconds of a micro-batch: of a layer, of the slowest stage, through all stages."""
+
+    layer: Num
+    layers: Num  # of the slowest stage
+    stage: Num
+    pass_through: Num
+
+    @classmethod
+    def of(cls, a: Layers, shape: Shape, s: Strategy) -> _Work:
+        """The slowest stage is a full one, or the last with its head.
+
+        Where layers do not divide the first and last stages are given fewer (Megatron's
+        uneven split), never padded.
+        """
+        layer = (
+            a.linear + a.attention + a.experts + a.elementwise + a.routing
+            + a.tp_exposed + a.cp_exposed + a.ep_exposed
+        )  # fmt: skip
+        depth = shape.n_layers + shape.mtp_layers
+        full = np.ceil(depth / s.pp)
+        last = np.floor(depth / s.pp)
+        ends = a.head * (1.0 + shape.mtp_layers)
+        alone = s.pp == 1
+        inner = full * layer
+        outer = last * layer + ends + alone * a.embedding
+        slow_end = outer >= inner
+        return cls(
+            layer,
+            np.where(slow_end, last, full),
+            np.maximum(inner, outer),
+            depth * layer + ends + a.embedding,
+        )
+
+
+def _bubble_share(s: Strategy) -> Num:
+    """Share of the other stages' time for one micro-batch that a stage idles (1F1B: all of it;
+    interleaved: 1/vp, Narayanan 2021 eq. 4)."""
+    return 1.0 / s.vp
+
+
+def _pipeline_sends(
+    a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration, links: Links
+) -> Num:
+    """Exposed seconds of sends between stages: each micro-batch and chunk forth and back."""
+    volume = 2.0 * a.tokens * shape.d_model * np.where(np.asarray(s.sp) > 0, 1.0 / s.tp, 1.0)
+    one = send_time(volume, s.tp * s.cp * s.dp, hardware.scale_up_size, links)
+    steady = s.micro_batches * (1.0 - c.overlap_pp * s.overlap_pp)
+    return 2.0 * s.vp * one * (steady + s.pp - 1.0) * (s.pp > 1)
+
+
+def _gradients(
+    a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration, links: Links,
+    work: _Work,
+) -> tuple[Num, Num]:  # fmt: skip
+    """Exposed seconds of data-parallel communication, and seconds of the optimizer.
+
+    ZeRO 0: all-reduce of the gradients. 1, 2: reduce-scatter, then all-gather of the weights.
+    3: gathers before each forward and backward, a reduce-scatter after it, each micro-batch.
+    Groups smaller than dp x cp shard inside and all-reduce across (HSDP).
+    """
+    domain = hardware.scale_up_size
+    m = s.micro_batches
+    ranks = s.dp * s.cp
+    shard = np.where(np.asarray(s.shard_group) > 0, np.minimum(s.shard_group, ranks), ranks)
+    inside = Group.place(shard, s.tp, domain)
+    across = Group.place(ranks / shard, s.tp * shard, domain)
+    stage_layers = np.ceil(shape.n_layers / s.pp)
+    dense = stage_layers * a.dense_parameters + a.head_parameters * (
+        1.0 + (s.pp == 1) * (1.0 - shape.tied)
+    )
+    experts = stage_layers * a.expert_parameters
+    expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
+    expert_group = Group.place(expert_ranks, s.ep * s.etp, domain)
+    gradient, weight = s.gradient_bytes, s.gather_bytes
+    many, some = ranks > 1, expert_ranks > 1
+    replicas = np.where(
+        ranks > shard, 2.0 * gather_time(dense * gradient / shard, across, links), 0
+    )
+    gather = many * gather_time(dense * weight, inside, links)
+    scatter = many * gather_time(dense * gradient, inside, links)
+    expert_gather = some * gather_time(experts * weight, expert_group, links)
+    expert_scatter = some * gather_time(experts * gradient, expert_group, links)
+    zero = np.asarray(s.zero)
+    overlap = c.overlap_dp * s.overlap_dp
+    stage = work.stage
+    # once a step: behind the last micro-batch's backward, and the first one's forward
+    reduce = scatter + expert_scatter + replicas
+    restore = np.where(zero == 0, scatter + expert_scatter, gather + expert_gather)
+    once = (
+        reduce - np.minimum(reduce, overlap * stage * (2.0 / 3.0))
+        + restore - np.minimum(restore, np.where(zero > 0, overlap * stage / 3.0, 0.0))
+    )  # fmt: skip
+    # each micro-batch
+    forward = gather + expert_gather
+    backward = forward + scatter + expert_scatter
+    each = forward - np.minimum(forward, overlap * stage / 3.0)
+    each = each + backward - np.minimum(backward, overlap * stage * (2.0 / 3.0))
+    sharded = m * each + replicas * (1.0 - overlap * 0.5)
+    dp = np.where(zero == 3, sharded, once)
+    owners = np.where(zero > 0, shard, 1.0)
+    expert_owners = np.where(zero > 0, expert_ranks, 1.0)
+    local = dense / owners + experts / expert_owners
+    traffic = local * (2.0 * s.optimizer_bytes + 2.0 * s.gradient_bytes + s.weight_bytes)
+    return dp, traffic / (hardware.memory_bandwidth * c.memory)
+
+
+def parts_of(step: Step) -> dict[str, Num]:
+    """The breakdown as a dictionary, in order."""
+    return {f.name: getattr(step.breakdown, f.name) for f in fields(step.breakdown)}
