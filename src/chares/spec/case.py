@@ -177,8 +177,7 @@ class Claim(Part):
     value: str | float | int
     status: Literal["sought", "forecast", "announced", "booked", "done", "estimate"] = "announced"
     scope: Literal["final-run", "programme", "company", "site", "fleet"] | None = None
-    tolerance: Share = 0.05
-    approximate: bool = False
+    tolerance: Share = 0.1
     source: Name | None = None
 
 

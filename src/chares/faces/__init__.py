@@ -1,0 +1,1 @@
+"""Words -> planner -> report. No arithmetic here."""

@@ -1,0 +1,75 @@
+"""``chares facts``, ``law``, ``permit``, ``cases`` and ``schema``."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import click
+
+from chares.errors import InputError
+
+
+class DayType(click.ParamType):
+    """A day on the command line."""
+
+    name = "DAY"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise InputError(
+                "not-a-day",
+                f"`{value}` is not a day",
+                where=f"--{getattr(param, 'name', 'on')}",
+                hint="write 2025-07-22",
+            ) from None
+
+
+DAY = DayType()
+
+
+@click.command(epilog="\b\nExamples:\n  chares facts h800-sxm\n  chares facts price h100 --json")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--on", type=DAY, help="Mark the record that holds on this day.")
+@click.option("--known-by", type=DAY, help="Only what was published by then.")
+@click.option("--json", "as_json", is_flag=True)
+def facts(words: tuple[str, ...], on: date | None, known_by: date | None, as_json: bool) -> None:
+    """Look up facts by words of their subject and quantity; sources that disagree stand side by
+    side."""
+    from chares import report
+    from chares.facts import load
+
+    table = load().known(known_by)
+    found = table.search(words)
+    if not found:
+        everything = {f"{f.subject} {f.quantity}" for f in table.search([])}
+        from chares.errors import UnknownName
+
+        raise UnknownName("fact", " ".join(words), everything)
+    rows = report.fact_rows(found, table, on)
+    click.echo(
+        json.dumps(rows, ensure_ascii=False, indent=1) if as_json else report.fact_text(rows)
+    )
+
+
+@click.command()
+def cases() -> None:
+    """List the worked cases that come with chares."""
+    from chares.spec import read_case, shipped_cases
+
+    for name in shipped_cases():
+        case = read_case(name)
+        click.echo(f"{name:20} {case.name}: {case.about}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a case file; editors use it to complete and to check."""
+    from chares.spec import Case
+
+    click.echo(json.dumps(Case.model_json_schema(), indent=1))
