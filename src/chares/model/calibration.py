@@ -1,15 +1,22 @@
 """The parameters of the performance model: what datasheets do not say.
 
 Each is physical, bounded and named; it depends on the generation of the chip and on the family of
-the framework, never on a model or a run. The values are fitted by ``bench/calibrate.py``.
+the framework, never on a model or a run. ``bench/calibrate.py`` fits them and writes the record
+that `load_calibration` reads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chares.facts import Facts
     from chares.ledger import Num
 
 
@@ -47,6 +54,7 @@ class Calibration:
     moe_host: Num = 500e-6  # s more per layer with experts
     step: Num = 0.02  # s per step: data, logging, gradient norm
     straggler: Num = 0.01  # time lost per doubling of nodes
+    power: Num = 0.3  # exponent of W per FLOP/s against the generation's reference part
 
     def rows(self, index: Any) -> Calibration:
         """The parameters of the selected rows; fields that are single numbers stay so."""
@@ -54,3 +62,99 @@ class Calibration:
             f.name: v[index] for f in fields(self) if getattr(v := getattr(self, f.name), "ndim", 0)
         }
         return replace(self, **picked)
+
+
+NAMES = tuple(f.name for f in fields(Calibration))
+#: parameters that are shares of a whole: their effects add on the logit, others' on the logarithm
+SHARES = frozenset(
+    "gemm gemm_8 gemm_4 attention memory up out overlap_tp overlap_dp overlap_pp overlap_cp "
+    "overlap_ep grouped all_to_all".split()
+)
+LEVELS = ("vendor", "generation", "family")
+
+
+def to_free(name: str, value: Num) -> Num:
+    """A parameter on the scale on which effects add."""
+    return np.log(value / (1.0 - value)) if name in SHARES else np.log(value)
+
+
+def to_value(name: str, free: Num) -> Num:
+    """The inverse of `to_free`."""
+    return 1.0 / (1.0 + np.exp(-free)) if name in SHARES else np.exp(free)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Base values and effects by level and label, on the free scale; what a fit writes.
+
+    ``effects[name][level][label]``; a label that has none adds 0, so that an unknown chip or
+    framework gets its vendor's, or the common, value.
+    """
+
+    base: Mapping[str, float]
+    effects: Mapping[str, Mapping[str, Mapping[str, float]]]
+    watts: Mapping[str, float]  # W per FLOP/s (16 bits) of each generation's reference part
+
+    def calibration(
+        self, vendor: str, generation: str, family: str, *, tdp: float = 0.0, peak_16: float = 0.0
+    ) -> Calibration:
+        """The parameters of one chip under one framework family."""
+        labels = {"vendor": vendor, "generation": generation, "family": family}
+        free = {
+            name: base + sum(
+                self.effects.get(name, {}).get(level, {}).get(label, 0.0)
+                for level, label in labels.items()
+            )
+            for name, base in self.base.items()
+        }  # fmt: skip
+        found = {name: float(to_value(name, np.float64(v))) for name, v in free.items()}
+        reference = self.watts.get(generation, 0.0)
+        if reference and tdp and peak_16:
+            found |= throttled(found, tdp / peak_16 / reference)
+        return Calibration(**found)
+
+    def rows(
+        self,
+        vendor: Sequence[str],
+        generation: Sequence[str],
+        family: Sequence[str],
+        tdp: NDArray[np.float64],
+        peak_16: NDArray[np.float64],
+    ) -> Calibration:
+        """The parameters of rows: looked up once per distinct combination."""
+        keys = list(zip(vendor, generation, family, tdp.tolist(), peak_16.tolist(), strict=True))
+        kinds = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        found = [self.calibration(k[0], k[1], k[2], tdp=k[3], peak_16=k[4]) for k in kinds]
+        index = np.array([kinds[key] for key in keys], dtype=np.intp)
+        return Calibration(
+            **{n: np.array([getattr(c, n) for c in found], dtype=float)[index] for n in NAMES}
+        )
+
+
+def throttled(found: Mapping[str, Any], watts: Num) -> dict[str, Any]:
+    """GEMM and attention rates of a part with ``watts`` times the reference's W per FLOP/s.
+
+    A part with a lower power limit than its peak was built for clocks down; one with more power
+    per FLOP/s gains little.
+    """
+    factor = np.clip(np.asarray(watts) ** found["power"], 0.5, 1.08)
+    names = ("gemm", "gemm_8", "gemm_4", "attention")
+    return {n: np.minimum(found[n] * factor, 0.98) for n in names}
+
+
+def load_calibration(facts: Facts) -> Table:
+    """The project's own fit."""
+    return table_of(facts.document("calibration/training"))
+
+
+def table_of(document: Mapping[str, Any]) -> Table:
+    """The table in a record (of this project, or a user's own calibration file)."""
+    base, effects = {}, {}
+    for name, entry in document["parameters"].items():
+        base[name] = float(to_free(name, np.float64(entry["value"])))
+        effects[name] = {
+            level: {k: float(v) for k, v in entry[level].items()}
+            for level in LEVELS
+            if level in entry
+        }
+    return Table(base, effects, {k: float(v) for k, v in document["reference_watts"].items()})

@@ -60,6 +60,8 @@ def hardware_of(facts: Facts, chip: str) -> Hardware:
     known = facts.quantities(chip)
     values: dict[str, Any] = {}
     for name, (quantity, default) in FACT_NAMES.items():
+        if quantity == "peak_bf16" and quantity not in known:
+            quantity = "peak_fp16"  # Volta trains in fp16
         if quantity in known or default is None:
             values[name] = float(facts.get(chip, quantity).value)
         else:

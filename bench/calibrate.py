@@ -1,0 +1,191 @@
+"""Fit the training model to published runs: ``python bench/calibrate.py`` (see --help).
+
+Writes the parameters (src/chares/data/calibration/training.yaml) and the tables of docs/model.md.
+Fitted are step times only, never printed utilisation. The loss is robust in the logarithm of
+predicted over measured, averaged by group and then by source; every effect of a generation or a
+framework family is shrunk towards its parent. Leave-one-source-out is part of every run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from chares.facts import Facts
+from chares.model import predict
+from chares.model.calibration import Calibration, Table, throttled, to_free, to_value
+from chares.model.published import Runs, prepare, read_rows
+
+#: name -> prior value, spread of the base, spread of the effects by level (free scale)
+PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
+    "gemm": (0.76, 0.3, {"vendor": 0.3, "generation": 0.2, "family": 0.1}),
+    "gemm_8": (0.65, 0.4, {"generation": 0.2, "family": 0.1}),
+    "gemm_4": (0.45, 0.5, {}),
+    "wave": (2.2e6, 0.4, {"vendor": 0.5}),
+    "attention": (0.50, 0.3, {"vendor": 0.3, "generation": 0.25, "family": 0.25}),
+    "attention_backward": (0.80, 0.1, {}),
+    "memory": (0.75, 0.3, {"generation": 0.15}),
+    "passes": (1.2, 0.3, {"family": 0.25}),
+    "cast": (1.0, 0.4, {}),
+    "grouped": (0.80, 0.4, {"generation": 0.2}),
+    "imbalance": (1.05, 0.02, {}),
+    "permute": (1.2, 0.5, {}),
+    "up": (0.75, 0.3, {"vendor": 0.3, "generation": 0.2}),
+    "out": (0.70, 0.3, {"family": 0.2}),
+    "up_latency": (6e-6, 0.5, {}),
+    "out_latency": (20e-6, 0.5, {}),
+    "all_to_all": (0.7, 0.4, {}),
+    "congestion": (0.03, 0.5, {}),
+    "overlap_tp": (0.2, 0.6, {"family": 0.4}),
+    "overlap_dp": (0.7, 0.5, {"family": 0.4}),
+    "overlap_pp": (0.5, 0.5, {}),
+    "overlap_cp": (0.7, 0.5, {}),
+    "overlap_ep": (0.5, 0.5, {}),
+    "host": (500e-6, 0.5, {"family": 0.4}),
+    "moe_host": (500e-6, 0.7, {}),
+    "step": (0.03, 0.7, {"family": 0.5}),
+    "straggler": (0.008, 0.5, {"family": 0.4}),
+    "power": (0.4, 0.3, {}),
+}
+NOISE = 0.07  # spread of a run about the model, of its logarithm
+MOST_GROUPS = 25.0  # a source counts as at most so many independent runs
+
+
+@dataclass
+class Design:
+    """Which entries of the parameter vector make up each row's parameters."""
+
+    labels: dict[str, list[str]]  # level -> label of each row
+    watts: np.ndarray
+    names: list[tuple[str, str, str]] = field(default_factory=list)
+    spread: list[float] = field(default_factory=list)
+    gather: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.watts)
+        for name, (_, spread, levels) in PRIORS.items():
+            self.gather[name] = [np.full(n, self._add((name, "", ""), spread))]
+            for level, width in levels.items():
+                known = {
+                    label: self._add((name, level, label), width)
+                    for label in dict.fromkeys(self.labels[level])
+                }
+                self.gather[name].append(np.array([known[k] for k in self.labels[level]]))
+
+    def _add(self, key: tuple[str, str, str], spread: float) -> int:
+        self.names.append(key)
+        self.spread.append(spread)
+        return len(self.names) - 1
+
+    def calibration(self, x: np.ndarray) -> Calibration:
+        """Parameters of every row for the vector of standardised effects."""
+        scaled = x * np.array(self.spread)
+        found = {}
+        for name, (prior, _, _) in PRIORS.items():
+            free = to_free(name, prior) + sum(scaled[i] for i in self.gather[name])
+            found[name] = to_value(name, free)
+        found |= throttled(found, self.watts)
+        return Calibration(**found)
+
+    def table(self, x: np.ndarray, watts: dict[str, float]) -> Table:
+        """The fit as a table."""
+        base, effects = {}, {n: {} for n in PRIORS}
+        for (name, level, label), value in zip(self.names, x * np.array(self.spread), strict=True):
+            if not level:
+                base[name] = float(to_free(name, PRIORS[name][0])) + float(value)
+            elif abs(value) > 5e-4:
+                effects[name].setdefault(level, {})[label] = float(value)
+        return Table(base, effects, watts)
+
+
+@dataclass
+class Data:
+    """Prepared runs with what was measured."""
+
+    runs: Runs
+    measured: np.ndarray  # s
+    source: np.ndarray
+    group: np.ndarray
+    fitted: np.ndarray  # weight class: 1 gold, less for the rest, 0 never
+    gold: np.ndarray
+
+    def take(self, keep: np.ndarray) -> Data:
+        r = self.runs
+        runs = Runs(
+            [r.ids[i] for i in keep], r.shape.rows(keep), r.strategy.rows(keep),
+            r.hardware.rows(keep), [r.vendor[i] for i in keep], [r.generation[i] for i in keep],
+            [r.family[i] for i in keep], [r.source[i] for i in keep],
+            [r.inferred[i] for i in keep], [], r.index[keep],
+        )  # fmt: skip
+        return Data(
+            runs, self.measured[keep], self.source[keep], self.group[keep], self.fitted[keep],
+            self.gold[keep],
+        )  # fmt: skip
+
+
+SILVER = 0.25
+
+
+def load_data(facts: Facts, path: str) -> Data:
+    """All runs that can be predicted and have a step time."""
+    rows = read_rows(path)
+    runs = prepare(rows, facts)
+    picked = [rows[i] for i in runs.index]
+    measured = np.array([float(r.get("derived_step_time_s") or "nan") for r in picked])
+    task = np.array([r.get("task", "pretrain") == "pretrain" for r in picked])
+    gold = np.array([r.get("gold") == "1" for r in picked]) & task & np.isfinite(measured)
+    tier = np.array([r.get("tier", "A") for r in picked])
+    silver = (tier != "C") & task & np.isfinite(measured)
+    failed = np.array([bool(r.get("failed_checks")) for r in picked])
+    weight = np.where(gold, 1.0, np.where(silver & ~failed, SILVER, 0.0))
+    return Data(
+        runs, measured, np.array([r.get("source_key", "") for r in picked]),
+        np.array([r.get("group", r["id"]) for r in picked]), weight, gold,
+    )  # fmt: skip
+
+
+def weights(data: Data) -> np.ndarray:
+    """Weight of each row's squared residual: groups share a source, rows share a group."""
+    w = np.zeros(len(data.measured))
+    for s in np.unique(data.source):
+        of = data.source == s
+        groups = np.unique(data.group[of])
+        share = min(len(groups), MOST_GROUPS) / len(groups)
+        for g in groups:
+            here = of & (data.group == g)
+            total = data.fitted[here].sum()
+            if total:
+                w[here] = data.fitted[here] / total * share * min(1.0, data.fitted[here].max())
+    return w
+
+
+def predict_all(data: Data, design: Design, x: np.ndarray) -> np.ndarray:
+    r = data.runs
+    return np.asarray(predict(r.shape, r.strategy, r.hardware, design.calibration(x)).step_time_s)
+
+
+def fit(data: Data, design: Design, start: np.ndarray | None = None, weight: np.ndarray | None = None, **kw) -> np.ndarray:
+    """The standardised effects that minimise the robust loss plus the priors."""
+    w = np.sqrt(weights(data) if weight is None else weight) / NOISE
+    log_measured = np.log(data.measured)
+
+    def residuals(x: np.ndarray) -> np.ndarray:
+        unit = (np.log(predict_all(data, design, x)) - log_measured) / NOISE
+        robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * w * NOISE
+        return np.concatenate([robust, x])
+
+    x0 = np.zeros(len(design.names)) if start is None else start
+    return least_squares(residuals, x0, method="trf", max_nfev=kw.get("nfev", 25), x_scale=1.0, ftol=1e-4, xtol=1e-4, diff_step=1e-3).x
+
+
+def grouped(error: np.ndarray, data: Data, keep: np.ndarray) -> dict[str, float]:
+    """E(source): median over groups of the group's median absolute error."""
+    found = {}
+    for s in np.unique(data.source[keep]):
+        of = keep & (data.source == s)
+        found[str(s)] = float(
+            np.median([np.median(error[of & (data.group == g)]) for g in np.unique(data.group[of])])
+        )
+    return found
