@@ -161,7 +161,8 @@ def _expert_time(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> tuple[
     h, size = shape.d_model, rates.linear_bytes
     # one launch covers all local experts: the wave is lost once, weights are read for each
     area = local * m
-    flops = 2.0 * area * (up * d * h + h * d) + 2.0 * rates.wave * (h + d)
+    k0 = rates.depth
+    flops = 2.0 * (area * up * d + rates.wave) * (h + k0) + 2.0 * (area * h + rates.wave) * (d + k0)
     weights = local * (up + 1.0) * d * h
     traffic = size * weights + area * (size * (h + d) + 2.0 * (up * d + h))
     return flops * rates.linear + traffic * rates.byte, weights
@@ -269,7 +270,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     domain = hardware.scale_up_size
     tokens = s.micro_batch * s.seq_len / s.cp
     moe = shape.n_moe_layers / shape.n_layers
-    again = RECOMPUTED[np.asarray(s.recompute, dtype=np.intp)].T * s.recompute_share
+    again = np.moveaxis(RECOMPUTED[np.asarray(s.recompute, dtype=np.intp)], -1, 0) * s.recompute_share
     p = _projections(shape, s, tokens, rates)
     core, core_back = _core(shape, s, tokens, rates, c.attention_backward)
     elementwise, routing = _elementwise(shape, s, tokens, c, moe, p.inputs, rates)
