@@ -33,14 +33,12 @@ def newest_change() -> float:
     )
 
 
-def compiled() -> dict[str, Any]:
-    """The compiled facts; compiled anew where a fact file is younger (a source checkout)."""
-    changed = newest_change()
-    if COMPILED.is_file() and COMPILED.stat().st_mtime >= changed:
-        return json.loads(COMPILED.read_bytes())  # type: ignore[no-any-return]
-    from chares.facts.compiling import compile_to
-
-    return compile_to(COMPILED)
+def compiled() -> dict[str, Any] | None:
+    """The compiled facts; None where a fact file is younger (a source checkout)."""
+    if not COMPILED.is_file() or COMPILED.stat().st_mtime < newest_change():
+        return None
+    content: dict[str, Any] = json.loads(COMPILED.read_bytes())
+    return content
 
 
 def write_compiled(path: Path, content: dict[str, Any]) -> None:

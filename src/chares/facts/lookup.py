@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from chares.errors import InputError, UnknownName
-from chares.facts.files import compiled
+from chares.facts import files
 from chares.facts.records import Fact, Source, Subject
 from chares.ledger import KINDS, Figure
 
@@ -47,6 +47,10 @@ class Facts:
     def with_values(self, changes: Mapping[str, Any]) -> Facts:
         """The same facts, with other values (SI) for the records with these keys."""
         return Facts(self._content, self.known_by, {**self._changes, **changes})
+
+    def changed(self, key: str, value: Any) -> Any:
+        """What `with_values` put in the place of a value that is read from a `document`."""
+        return self._changes.get(key, value)
 
     # subjects -------------------------------------------------------------------------------
 
@@ -218,5 +222,10 @@ def _source(id: str, table: Mapping[str, Any]) -> Source:
 
 @lru_cache(maxsize=1)
 def load() -> Facts:
-    """The facts that come with chares."""
-    return Facts(compiled())
+    """The facts that come with chares, compiled anew where a fact file has changed."""
+    content = files.compiled()
+    if content is None:
+        from chares.facts.compiling import compile_to
+
+        content = compile_to(files.COMPILED)
+    return Facts(content)
