@@ -6,16 +6,21 @@
 that a search computes it once for each combination and gathers.
 """
 
-from chares.model.calibration import Calibration
+from chares.model.calibration import Calibration, load_calibration
 from chares.model.hardware import Hardware, hardware_of, hardware_rows
 from chares.model.layers import Layers, layer_times, model_flops
+from chares.model.leaves import calibration_figures, hardware_figures, shape_figures
 from chares.model.memory import Memory
-from chares.model.shape import Shape
+from chares.model.parameters import Parameters
+from chares.model.parameters import parameters as count_parameters
+from chares.model.shape import Shape, shape_of
 from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, step_of
 from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, SCHEDULES, Strategy
 
 __all__ = [
     "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "Breakdown", "Calibration", "Hardware",
-    "Layers", "Memory", "Shape", "Step", "Strategy", "hardware_of", "hardware_rows",
-    "layer_times", "model_flops", "parts_of", "predict", "step_of",
+    "Layers", "Memory", "Parameters", "Shape", "Step", "Strategy", "calibration_figures",
+    "count_parameters", "hardware_figures", "hardware_of", "hardware_rows", "layer_times",
+    "load_calibration", "model_flops", "parts_of", "predict", "shape_figures", "shape_of",
+    "step_of",
 ]  # fmt: skip

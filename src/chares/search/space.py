@@ -106,7 +106,7 @@ def default_space(
                 ("full", 0.5),
                 ("full", 1.0),
             )
-        ),  # fmt: skip
+        ),
     )
 
 

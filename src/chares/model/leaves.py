@@ -1,0 +1,66 @@
+"""What a step is computed from, as leaves of the ledger: chip, shape and calibration."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from chares.ledger import Figure, leaf
+from chares.model.calibration import Calibration, load_calibration
+from chares.model.hardware import FACT_NAMES, Hardware
+from chares.model.shape import Shape, shape_of
+
+if TYPE_CHECKING:
+    from chares.facts import Facts
+
+TABLE = "docs/model.md"  # where the fit is written down
+
+
+def hardware_figures(facts: Facts, chip: str) -> tuple[Figure, ...]:
+    """An accelerator as leaves, in the order of `Hardware`'s fields."""
+    return tuple(_hardware(facts, chip, f.name) for f in fields(Hardware))
+
+
+def _hardware(facts: Facts, chip: str, name: str) -> Figure:
+    quantity, default = FACT_NAMES[name]
+    if default is None or facts.has(chip, quantity):
+        return facts.figure(chip, quantity)
+    key = f"{chip}.{quantity}"
+    value = float(facts.changed(key, default))
+    note = "no record: the usual value stands in"
+    return leaf(key, value, "1", kind="assumed", label=f"{chip} {quantity}", note=note)
+
+
+def shape_figures(facts: Facts, model: str) -> tuple[Figure, ...]:
+    """The shape of a model as leaves, in the order of `Shape`'s fields."""
+    shape = shape_of(facts, model)
+    block = facts.document(f"models/{model}")["shape"]
+    kind, source, where = (str(block.get(k, "")) for k in ("kind", "source", "where"))
+    found = []
+    for f in fields(Shape):
+        key = f"{model}.shape.{f.name}"
+        value = float(facts.changed(key, getattr(shape, f.name)))
+        found.append(
+            leaf(key, value, "1", kind=kind, label=f.name, source=source, where=where)
+        )
+    return tuple(found)
+
+
+def calibration_figures(facts: Facts, chip: str, family: str) -> tuple[Figure, ...]:
+    """The fitted parameters for a chip under a framework family, as leaves, in the order of
+    `Calibration`'s fields."""
+    tags = facts.subject(chip).tags
+    known = {q: facts.get(chip, q).value for q in ("peak_bf16", "tdp") if facts.has(chip, q)}
+    fitted = load_calibration(facts).calibration(
+        tags.get("vendor", ""),
+        tags.get("generation", ""),
+        family,
+        tdp=known.get("tdp", 0.0),
+        peak_16=known.get("peak_bf16", 0.0),
+    )
+    found = []
+    for f in fields(Calibration):
+        key = f"calibration.{chip}.{family}.{f.name}"
+        value = float(facts.changed(key, getattr(fitted, f.name)))
+        found.append(leaf(key, value, "1", kind="derived", label=f.name, where=TABLE))
+    return tuple(found)

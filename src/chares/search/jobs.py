@@ -1,0 +1,380 @@
+"""The training job of a case: its arithmetic, its strategy, and one step of it as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from chares.errors import InputError, NoPlan
+from chares.ledger import Figure, Num, NotAsked, formula, leaf, pick
+from chares.model import (
+    PRECISIONS,
+    RECOMPUTATIONS,
+    SCHEDULES,
+    Calibration,
+    Hardware,
+    Shape,
+    Step,
+    Strategy,
+    calibration_figures,
+    count_parameters,
+    hardware_figures,
+    model_flops,
+    predict,
+    shape_figures,
+)
+from chares.search.blocks import Asked
+from chares.search.exploring import Found, explore
+from chares.search.space import default_space
+
+if TYPE_CHECKING:
+    from chares.facts import Facts
+    from chares.spec import Case, Train
+
+FAMILY = "megatron"  # what a plan runs on where the case does not say
+USABLE = 0.97  # of the memory: the driver and the network library hold some
+PEAKS = {
+    "fp32": "peak_fp32", "tf32": "peak_tf32", "fp16": "peak_bf16", "bf16": "peak_bf16",
+    "fp8": "peak_fp8", "mxfp8": "peak_fp8", "fp4": "peak_fp4", "nvfp4": "peak_fp4",
+}  # fmt: skip
+TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training job, ready to run.
+
+    ``compute`` [FLOP], ``mfu`` of ``peak`` [FLOP/s per chip]. With a model shape there is also a
+    strategy with its step, and ``found``, what the search saw (None where the case fixed it).
+    """
+
+    chip: str
+    chips: Figure
+    compute: Figure
+    peak: Figure
+    mfu: Figure
+    figures: dict[str, Figure]
+    model: str = ""
+    state: Figure | None = None
+    step: Step | None = None
+    strategy: Strategy | None = None
+    found: Found | None = field(default=None, repr=False)
+
+
+# formulas ---------------------------------------------------------------------------------------
+
+
+@formula("6 N D", "FLOP")
+def dense_compute(active: Num, tokens: Num) -> Num:
+    """Training FLOP without attention: forward 2, backward 4 per active parameter and token
+    (Kaplan 2020, 2.1)."""
+    return 6.0 * active * tokens
+
+
+@formula("FLOP per token x D", "FLOP")
+def compute_of(per_token: Num, tokens: Num) -> Num:
+    """Model FLOP of a run, operation by operation, causal attention halved."""
+    return per_token * tokens
+
+
+@formula("sum over operations of 6 m n k, attention 6 s h d (causal)", "FLOP")
+def flops_per_token(shape: Sequence[float], seq_len: float) -> float:
+    """Model FLOP of one token, forward and backward."""
+    return float(model_flops(Shape(*shape), seq_len))
+
+
+@formula("sum of all weight matrices", "parameter")
+def parameter_count(shape: Sequence[float]) -> float:
+    """Parameters of the model, counted from its shape."""
+    return float(count_parameters(Shape(*shape)).total)
+
+
+@formula("parameters that one token meets", "parameter")
+def active_count(shape: Sequence[float]) -> float:
+    """Active parameters: the model less the experts that a token is not routed to."""
+    return float(count_parameters(Shape(*shape)).active)
+
+
+@formula("N x bytes per parameter", "B")
+def state_bytes(parameters: Num, per_parameter: Num) -> Num:
+    """What a checkpoint must hold to go on from: weights and optimizer state."""
+    return parameters * per_parameter
+
+
+@formula("C / (chip-time peak)")
+def implied_mfu(compute: Num, chip_time: Num, peak: Num) -> Num:
+    """Utilisation that reported chip-hours imply (PaLM, appendix B, without attention)."""
+    return compute / (chip_time * peak)
+
+
+@formula("D / (global batch x sequence length)", "1")
+def step_count(tokens: Num, global_batch: Num, seq_len: Num) -> Num:
+    """Steps of the run."""
+    return tokens / (global_batch * seq_len)
+
+
+@formula("roofline of each operation + exposed collectives + bubble + optimizer", "s")
+def training_step(
+    chip: Sequence[float],
+    shape: Sequence[float],
+    split: Sequence[float],
+    calibration: Sequence[float],
+) -> Step:
+    """One training step by the model of docs/model.md."""
+    return predict(Shape(*shape), Strategy(*split), Hardware(*chip), Calibration(*calibration))
+
+
+# the stage --------------------------------------------------------------------------------------
+
+
+def best(case: Case, facts: Facts) -> Job | NotAsked:
+    """The job of a case on the chips of its fleet that it has most of.
+
+    Raises `InputError` where the case does not say enough, `NoPlan` where nothing fits.
+    """
+    train = case.train
+    if train is None:
+        return NotAsked("the case has no train part")
+    if not case.fleet:
+        raise InputError(
+            "no-fleet", "a train part needs a fleet", hint="add `fleet: [{chip: ..., count: ...}]`"
+        )
+    chip, chips = _fleet(case, facts)
+    if train.model:
+        return _shaped(case, train, chip, chips, facts)
+    return _sized(case, train, chip, chips, facts)
+
+
+def _fleet(case: Case, facts: Facts) -> tuple[str, Figure]:
+    """The commonest chip, and how many chips train."""
+    count: dict[str, float] = {}
+    for batch in case.fleet:
+        chip = facts.resolve("chips", batch.chip)
+        count[chip] = count.get(chip, 0.0) + batch.count
+    most = max(count, key=lambda c: count[c])
+    train = case.train
+    if train and train.chips:
+        return most, case.given("train.chips", train.chips, "chip", "chips that train")
+    parts = [
+        case.given(f"fleet[{i}].count", b.count, "chip", f"{b.chip}: chips", b.source)
+        for i, b in enumerate(case.fleet)
+        if facts.resolve("chips", b.chip) == most
+    ]
+    return most, together(parts) if len(parts) > 1 else parts[0]
+
+
+@formula("sum of the batches", "chip")
+def together(counts: Sequence[Num]) -> Num:
+    """Chips of one kind, over all batches."""
+    return sum(counts[1:], counts[0])
+
+
+def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Job:
+    """A job of which only the arithmetic is known: its utilisation must be given."""
+    if train.compute is None or train.mfu is None:
+        raise InputError(
+            "no-training-job",
+            "`train` needs a `model` with `tokens`, or `compute` with `mfu`",
+            hint="such as `train: {compute: 4.64e26 FLOP, mfu: 40 %}`",
+        )
+    compute = case.given("train.compute", train.compute, "FLOP", "training compute")
+    u = train.mfu
+    mfu = case.given(
+        "train.mfu", u.likely, "1", "model FLOP utilisation", low=u.low, high=u.high
+    )
+    peak = _peak(train, chip, facts)
+    figures = _named(("train.compute", compute), ("train.mfu", mfu), ("train.peak", peak))
+    return Job(chip, chips, compute, peak, mfu, figures)
+
+
+def _peak(train: Train, chip: str, facts: Facts) -> Figure:
+    return facts.figure(chip, PEAKS[train.precision], label=f"{chip}: dense {train.precision} peak")
+
+
+def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Job:
+    if train.tokens is None:
+        raise InputError(
+            "missing-key", "`train.tokens` is needed with a model", hint="such as `14.8 Ttoken`"
+        )
+    model = facts.resolve("models", str(train.model))
+    shape = shape_figures(facts, model)
+    seq = case.given("train.seq_len", train.seq_len or _context(model, facts), "token", "length")
+    batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "batch")
+    tokens = case.given("train.tokens", train.tokens, "token", "training tokens")
+    chip_parts = hardware_figures(facts, chip)
+    fit = calibration_figures(facts, chip, FAMILY)
+    asked = Asked(
+        Shape(*[f.value for f in shape]),
+        Hardware(*[f.value for f in chip_parts]),
+        Calibration(*[f.value for f in fit]),
+        int(chips.value),
+        int(batch.value),
+        int(seq.value),
+        _template(train, batch.value, seq.value),
+        chip_parts[3].value * USABLE,
+    )
+    found, split = None, None
+    if train.strategy is not None:
+        split = _fixed(case, train, asked)
+    else:
+        space = default_space(
+            asked.shape, asked.hardware, asked.n_chips, asked.global_batch, asked.seq_len
+        )
+        found = explore(asked, space)
+        if not found.best:
+            raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked))
+        split = _chosen(found.best[0].strategy)
+    bundle = training_step(chip_parts, shape, split, fit)
+    figures = _step_figures(bundle, shape, tokens, batch, seq, facts)
+    figures |= _reported(case, train, chip, figures, facts)
+    return Job(
+        chip, chips, figures["train.compute"], chip_parts[0], figures["train.mfu"], figures,
+        model, figures["train.state"], bundle.value,
+        Strategy(*[f.value for f in split]), found,
+    )  # fmt: skip
+
+
+def _nothing(found: Found, model: str, chip: str, asked: Asked) -> str:
+    if not found.legal:
+        reason = next(iter(found.rejected), "")
+        return f"no legal strategy for {model} on {asked.n_chips} {chip}: {reason}"
+    least = found.smallest.memory_bytes / 1e9 if found.smallest else 0.0
+    return (
+        f"{model} does not fit on {asked.n_chips} {chip}: of {found.legal:,} legal strategies the"
+        f" smallest needs {least:.0f} GB of {asked.memory_limit / 1e9:.0f} GB"
+    )
+
+
+def _template(train: Train, batch: float, seq: float) -> Strategy:
+    """Every field of a strategy that the search leaves alone."""
+    names = {"fp32": "bf16", "tf32": "bf16", "mxfp8": "mxfp8", "fp4": "nvfp4"}
+    precision = PRECISIONS.index(names.get(train.precision, train.precision))
+    return Strategy(global_batch=batch, seq_len=seq, precision=precision)
+
+
+def _fixed(case: Case, train: Train, asked: Asked) -> tuple[Figure, ...]:
+    """The strategy that the case gives, as leaves."""
+    given = train.strategy
+    assert given is not None
+    dp = given.dp or asked.n_chips // (given.tp * given.pp * given.cp)
+    if dp * given.tp * given.pp * given.cp != asked.n_chips:
+        raise InputError(
+            "chips-do-not-divide",
+            f"tp pp cp dp = {dp * given.tp * given.pp * given.cp}, but {asked.n_chips} chips train",
+            where="train.strategy",
+            hint="leave `dp` out, or change `train.chips`",
+        )
+    for word, table in (("schedule", SCHEDULES), ("recompute", RECOMPUTATIONS)):
+        if getattr(given, word) not in table:
+            raise InputError(
+                "not-a-choice",
+                f"`{getattr(given, word)}` is no {word}",
+                where=f"train.strategy.{word}",
+                hint="choose " + ", ".join(table),
+            )
+    values = given.model_dump(exclude={"source", "schedule", "recompute"}) | {
+        "dp": dp,
+        "schedule": SCHEDULES.index(given.schedule),
+        "recompute": RECOMPUTATIONS.index(given.recompute),
+    }
+    strategy = replace(asked.template, **values)
+    return tuple(
+        case.given(
+            f"train.strategy.{f.name}", float(getattr(strategy, f.name)), "1", f.name, given.source
+        )
+        for f in fields(Strategy)
+    )
+
+
+def _chosen(strategy: Strategy) -> tuple[Figure, ...]:
+    return tuple(
+        leaf(
+            f"search:{f.name}", float(getattr(strategy, f.name)), "1", kind="derived",
+            label=f.name, source="the search", note="of the strategy ranked first",
+        )
+        for f in fields(Strategy)
+    )  # fmt: skip
+
+
+def _or(facts: Facts, subject: str, quantity: str, default: float) -> float:
+    return float(facts.get(subject, quantity).value) if facts.has(subject, quantity) else default
+
+
+def _context(model: str, facts: Facts) -> int:
+    return int(min(_or(facts, model, "context_length", 4096.0), 8192.0))
+
+
+def _step_figures(
+    bundle: Figure,
+    shape: tuple[Figure, ...],
+    tokens: Figure,
+    batch: Figure,
+    seq: Figure,
+    facts: Facts,
+) -> dict[str, Figure]:
+    """The figures of a job with a shape, by id."""
+    total, active = parameter_count(shape), active_count(shape)
+    per_token = flops_per_token(shape, seq)
+    memory = pick(bundle, "memory")
+    breakdown = pick(bundle, "breakdown")
+    state = facts.figure("checkpointing", "state_per_parameter")
+    found = _named(
+        ("train.parameters", total),
+        ("train.active_parameters", active),
+        ("train.compute", compute_of(per_token, tokens)),
+        ("train.compute_6nd", dense_compute(active, tokens)),
+        ("train.mfu", pick(bundle, "mfu")),
+        ("train.step_time", pick(bundle, "step_time_s")),
+        ("train.steps", step_count(tokens, batch, seq)),
+        ("train.state", state_bytes(total, state)),
+        ("train.peak_memory", pick(memory, "device")),
+        *((f"train.memory.{t}", pick(memory, t)) for t in TENANTS),
+        *((f"train.time.{p}", pick(breakdown, p)) for p in breakdown.value.__slots__),
+    )
+    units = {"train.step_time": "s", "train.peak_memory": "B"}
+    units |= {i: "B" for i in found if i.startswith("train.memory.")}
+    units |= {i: "s" for i in found if i.startswith("train.time.")}
+    return {i: f.named(i, f.label, units.get(i, "")) for i, f in found.items()}
+
+
+def _reported(
+    case: Case, train: Train, chip: str, figures: dict[str, Figure], facts: Facts
+) -> dict[str, Figure]:
+    """What the reported chip-hours of the first stage imply, against each peak of the chip."""
+    if not train.reported:
+        return {}
+    stage = train.reported[0]
+    hours = case.given(
+        "train.reported[0].chip_hours", stage.chip_hours, "s", f"{stage.name}: chip-hours",
+        stage.source,
+    )  # fmt: skip
+    found = {}
+    for quantity in ("peak_bf16", "peak_fp8"):
+        for n, fact in enumerate(facts.all(chip, quantity) if facts.has(chip, quantity) else ()):
+            id_ = f"train.implied_mfu_{quantity[5:]}" + (f"_{n + 1}" if n else "")
+            label = f"utilisation implied, of the {quantity[5:]} peak"
+            found[id_] = implied_mfu(
+                figures["train.compute_6nd"], hours, fact.figure()
+            ).named(id_, label)  # fmt: skip
+    return found
+
+
+LABELS = {
+    "train.compute": "training compute",
+    "train.compute_6nd": "training compute as 6 N D",
+    "train.mfu": "model FLOP utilisation",
+    "train.peak": "peak of a chip",
+    "train.step_time": "time of a step",
+    "train.steps": "steps",
+    "train.parameters": "parameters",
+    "train.active_parameters": "active parameters",
+    "train.state": "training state in a checkpoint",
+    "train.peak_memory": "peak memory of a chip",
+}
+
+
+def _named(*pairs: tuple[str, Any]) -> dict[str, Figure]:
+    return {
+        i: f.named(i, LABELS.get(i, i.rpartition(".")[2].replace("_", " "))) for i, f in pairs
+    }
