@@ -29,10 +29,12 @@ class Calibration:
     gemm_8: Num = 0.65  # of the 8-bit peak
     gemm_4: Num = 0.50  # of the 4-bit peak
     wave: Num = 2.2e6  # output elements lost to the last wave (half of what the chip does at once)
+    depth: Num = 200.0  # steps of k that filling and draining a tile's pipeline cost
     attention: Num = 0.55  # of the 16-bit peak, fused attention with head size 128, forward
     attention_backward: Num = 0.80  # speed of the backward kernel against the forward one
     memory: Num = 0.75  # of the memory bandwidth
     passes: Num = 1.0  # memory traffic of elementwise operations against the fused minimum
+    unfused: Num = 1.6  # times more where elementwise kernels are not fused
     cast: Num = 1.0  # memory traffic of casts to 8 and 4 bits against the fused minimum
     grouped: Num = 0.85  # speed of grouped expert GEMMs against plain ones
     imbalance: Num = 1.05  # load of the busiest expert rank against the mean
@@ -137,7 +139,7 @@ def throttled(found: Mapping[str, Any], watts: Num) -> dict[str, Any]:
     A part with a lower power limit than its peak was built for clocks down; one with more power
     per FLOP/s gains little.
     """
-    factor = np.clip(np.asarray(watts) ** found["power"], 0.5, 1.08)
+    factor = np.clip(np.asarray(watts) ** found["power"], 0.5, 1.3)
     names = ("gemm", "gemm_8", "gemm_4", "attention")
     return {n: np.minimum(found[n] * factor, 0.98) for n in names}
 

@@ -1,8 +1,9 @@
 """Seconds of single operations from their shape: GEMMs, attention, memory-bound work.
 
 A GEMM of m x n x k costs its FLOPs at the attainable rate, half a wave of tiles more (the last wave
-is on average half empty: a library picks tiles so that the loss is no worse), and its bytes. The
-sum instead of the larger of the two stands for prologue, epilogue and imperfect overlap.
+is on average half empty: a library picks tiles so that the loss is no worse), the filling and
+draining of each tile's pipeline (as if k were deeper by a constant), and its bytes. Operations and
+bytes overlap: the root of the sum of squares is the roofline with its corner rounded.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Rates:
     attention: Num  # s/FLOP of the attention core with head size 128
     byte: Num  # s/byte of memory traffic
     wave: Num
+    depth: Num
 
     @classmethod
     def of(cls, hardware: Hardware, calibration: Calibration, precision: Num) -> Rates:
@@ -46,15 +48,16 @@ class Rates:
             1.0 / (hardware.peak_16 * calibration.attention),
             1.0 / (hardware.memory_bandwidth * calibration.memory),
             calibration.wave,
+            calibration.depth,
         )
 
 
 def gemm_time(m: Num, n: Num, k: Num, flop: Num, element_bytes: Num, rates: Rates) -> Num:
     """Seconds of C[m,n] = A[m,k] B[k,n]; ``flop`` is seconds per FLOP. C is in 16 bits."""
     area = m * n
-    operations = 2.0 * k * (area + rates.wave) * flop
+    operations = 2.0 * (k + rates.depth) * (area + rates.wave) * flop
     traffic = (element_bytes * (m + n) * k + 2.0 * area) * rates.byte
-    return operations + traffic
+    return np.sqrt(operations * operations + traffic * traffic)
 
 
 def attended(seq_len: Num, window: Num, share: Num) -> Num:

@@ -165,7 +165,7 @@ def _expert_time(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> tuple[
     flops = 2.0 * (area * up * d + rates.wave) * (h + k0) + 2.0 * (area * h + rates.wave) * (d + k0)
     weights = local * (up + 1.0) * d * h
     traffic = size * weights + area * (size * (h + d) + 2.0 * (up * d + h))
-    return flops * rates.linear + traffic * rates.byte, weights
+    return np.hypot(flops * rates.linear, traffic * rates.byte), weights
 
 
 def _core(shape: Shape, s: Strategy, tokens: Num, rates: Rates, backward: Num) -> tuple[Num, Num]:
@@ -206,7 +206,7 @@ def _elementwise(
     ff = (1.0 - moe) * shape.d_ff + moe * (shape.d_shared + shape.top_k * shape.d_expert)
     wide = 16.0 * shape.d_model * split
     narrow = (8.0 * d_qk + 2.0 * (2.0 + shape.gated) * ff) / s.tp
-    unfused = c.passes * np.where(np.asarray(s.fused) > 0, 1.0, 1.4)
+    unfused = c.passes * np.where(np.asarray(s.fused) > 0, 1.0, c.unfused)
     cast = np.where(rates.linear_bytes < 2.0, 4.0 * c.cast, 0.0) * (
         2.0 * shape.d_model + (d_v + ff) / s.tp
     )
@@ -257,7 +257,7 @@ def _expert_exchange(shape: Shape, s: Strategy, tokens: Num, domain: Num, links:
     N (1 - (1 - 1/N)^top_k) in the mean.
     """
     group = Group.place(s.ep, s.etp, domain)
-    volume = 2.0 * tokens * (s.etp / s.tp) * shape.top_k * shape.d_model
+    volume = 2.0 * tokens / s.tp * shape.top_k * shape.d_model
     copies = group.outer * (1.0 - (1.0 - 1.0 / group.outer) ** shape.top_k)
     once = np.where(np.asarray(s.dedup) > 0, copies / np.maximum(shape.top_k, 1.0), 1.0)
     return 2.0 * exchange_time(volume, group, links, once) * (s.ep > 1)
@@ -270,7 +270,9 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     domain = hardware.scale_up_size
     tokens = s.micro_batch * s.seq_len / s.cp
     moe = shape.n_moe_layers / shape.n_layers
-    again = np.moveaxis(RECOMPUTED[np.asarray(s.recompute, dtype=np.intp)], -1, 0) * s.recompute_share
+    again = (
+        np.moveaxis(RECOMPUTED[np.asarray(s.recompute, dtype=np.intp)], -1, 0) * s.recompute_share
+    )
     p = _projections(shape, s, tokens, rates)
     core, core_back = _core(shape, s, tokens, rates, c.attention_backward)
     elementwise, routing = _elementwise(shape, s, tokens, c, moe, p.inputs, rates)

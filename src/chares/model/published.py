@@ -230,9 +230,10 @@ class _RowReader:
         else:
             batch = self.number("global_batch", max(dp, np.round(4.2e6 / seq)))
             micro = self.number("micro_batch", 1.0)
+        ep = self.number("ep", 1.0)
         return dict(
-            tp=tp, pp=pp, vp=max(vp, 1.0), cp=cp, ep=self.number("ep", 1.0),
-            etp=self.number("etp", 1.0 if self.number("ep", 1.0) > 1 else tp), dp=dp,
+            tp=tp, pp=pp, vp=max(vp, 1.0), cp=cp, ep=ep,
+            etp=self.number("etp", tp if ep <= dp * cp else 1.0), dp=dp,
             micro_batch=max(1.0, min(micro, np.ceil(batch / dp))), global_batch=batch, seq_len=seq,
         )  # fmt: skip
 
@@ -244,8 +245,10 @@ class _RowReader:
             return self.number("tp"), self.number("pp")
         if family in ("fsdp", "jax", "deepspeed"):
             return self.number("tp", 1.0), self.number("pp", 1.0)
-        h, ff = shape["d_model"], (2.0 + shape["gated"]) * (
-            shape["d_ff"] if not shape["n_experts"] else shape["n_experts"] * shape["d_expert"]
+        h, ff = (
+            shape["d_model"],
+            (2.0 + shape["gated"])
+            * (shape["d_ff"] if not shape["n_experts"] else shape["n_experts"] * shape["d_expert"]),
         )
         total = shape["n_layers"] * (4.0 * h * h + h * ff) + shape["vocab"] * h
         room = 0.6 * float(chip.memory) / 7.5
@@ -268,7 +271,11 @@ class _RowReader:
         zero = zero_of(row.get("zero_stage_or_fsdp", ""))
         if zero is None:
             self.inferred.append("zero_stage_or_fsdp")
-            zero = ({"fsdp": 3, "jax": 3, "deepspeed": 3, "megatron-classic": 0}.get(family, 1), 0, 1)
+            zero = (
+                {"fsdp": 3, "jax": 3, "deepspeed": 3, "megatron-classic": 0}.get(family, 1),
+                0,
+                1,
+            )
         stage, group, _ = zero
         sp = values["tp"] > 1
         if self.has("sp"):
@@ -276,15 +283,19 @@ class _RowReader:
         elif family in ("megatron-classic", "jax"):
             sp = False
         pure = "pure" in row.get("precision", "").lower()
+        half = "internevo" in row.get("framework", "").lower() or (
+            family == "megatron-classic" and stage == 0
+        )
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
         return dict(
             sp=float(sp), zero=float(stage), shard_group=float(group),
             precision=float(precision_of(row.get("precision", ""))),
             recompute=float(said[0]), recompute_share=said[1],
             overlap_tp=tp, overlap_dp=dp, overlap_pp=pp, overlap_ep=ep,
+            balance=float(family == "3d-parallel"), broadcast=float("broadcast" in notes.lower()),
             fused=fused, graphs=graphs, dedup=dedup, cp_kind=float(st.RING),
             flash=float(self.flash(family)),
-            gradient_bytes=2.0 if pure or family in ("deepspeed", "megatron-classic") else 4.0,
+            gradient_bytes=2.0 if pure or family == "deepspeed" or half else 4.0,
             weight_bytes=4.0 if fsdp else 2.0, optimizer_bytes=8.0 if fsdp else 12.0,
             gather_bytes=1.0 if "float8 all-gather" in row.get("precision", "").lower() else 2.0,
         )  # fmt: skip

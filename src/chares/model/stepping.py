@@ -75,7 +75,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     """The step made of these layers (of `layer_times` for the same strategy)."""
     links = Links.of(hardware, c)
     m = s.micro_batches
-    work = _Work.of(layers, shape, s)
+    work = _Work.of(layers, shape, s, hardware, c)
     most, first_to_last = work.stage, work.pass_through
     bubble = (s.pp > 1) * _bubble_share(s) * (first_to_last - most)
     host_layers = np.ceil(shape.n_layers / s.pp)
@@ -87,7 +87,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
         linear=n * layers.linear,
         attention=n * layers.attention,
         experts=n * layers.experts,
-        elementwise=n * layers.elementwise,
+        elementwise=n * (layers.elementwise + _accumulation(layers, s, c, hardware)),
         routing=n * layers.routing,
         head=m * (most - work.layers * work.layer),
         tp=n * layers.tp_exposed,
@@ -126,13 +126,13 @@ class _Work:
     pass_through: Num
 
     @classmethod
-    def of(cls, a: Layers, shape: Shape, s: Strategy) -> _Work:
+    def of(cls, a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> _Work:
         """The slowest stage is a full one, or the last with its head.
 
         Where layers do not divide the first and last stages are given fewer (Megatron's
         uneven split), never padded.
         """
-        layer = (
+        layer = _accumulation(a, s, c, hardware) + (
             a.linear + a.attention + a.experts + a.elementwise + a.routing
             + a.tp_exposed + a.cp_exposed + a.ep_exposed
         )  # fmt: skip
@@ -141,15 +141,23 @@ class _Work:
         last = np.floor(depth / s.pp)
         ends = a.head * (1.0 + shape.mtp_layers)
         alone = s.pp == 1
-        inner = full * layer
-        outer = last * layer + ends + alone * a.embedding
+        whole = depth * layer + ends + a.embedding
+        even = np.asarray(s.balance) > 0
+        inner = np.where(even, whole / s.pp, full * layer)
+        outer = np.where(even, whole / s.pp, last * layer + ends + alone * a.embedding)
         slow_end = outer >= inner
         return cls(
             layer,
-            np.where(slow_end, last, full),
+            np.where(even, depth / s.pp, np.where(slow_end, last, full)),
             np.maximum(inner, outer),
-            depth * layer + ends + a.embedding,
+            whole,
         )
+
+
+def _accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
+    """Seconds in which a layer's gradients of a micro-batch are added to their sum in memory."""
+    count = (a.dense_parameters + a.expert_parameters) * (np.asarray(s.zero) < 3)
+    return count * 2.0 * s.gradient_bytes / (hardware.memory_bandwidth * c.memory)
 
 
 def _bubble_share(s: Strategy) -> Num:
@@ -162,7 +170,7 @@ def _pipeline_sends(
     a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration, links: Links
 ) -> Num:
     """Exposed seconds of sends between stages: each micro-batch and chunk forth and back."""
-    volume = 2.0 * a.tokens * shape.d_model * np.where(np.asarray(s.sp) > 0, 1.0 / s.tp, 1.0)
+    volume = 2.0 * a.tokens * shape.d_model / s.tp  # each tensor rank sends its slice
     one = send_time(volume, s.tp * s.cp * s.dp, hardware.scale_up_size, links)
     steady = s.micro_batches * (1.0 - c.overlap_pp * s.overlap_pp)
     return 2.0 * s.vp * one * (steady + s.pp - 1.0) * (s.pp > 1)

@@ -25,7 +25,9 @@ def family_of(framework: str, published: str, notes: str = "") -> str:
         return "megatron-core"
     if re.search(r"megatron-deepspeed|megatron deepspeed", text) or "v1.1.5" in text:
         return "megatron-core" if "flash" in text or "new" in text else "megatron-classic"
-    if re.search(r"nemo|bridge|core|mindspeed|primus|megascale|transformer engine|neuron|nxd", text):
+    if re.search(
+        r"nemo|bridge|core|mindspeed|primus|megascale|transformer engine|neuron|nxd", text
+    ):
         return "megatron-core"
     if "megatron" in text:
         old = published[:4].isdigit() and int(published[:4]) <= 2022
