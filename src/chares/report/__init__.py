@@ -1,0 +1,29 @@
+"""A plan as plain dicts, and these as JSON, on a terminal, as a page, in a notebook.
+
+from chares import report
+outline = report.outline(plan, lang="ja")
+report.print_outline(outline)
+"""
+
+from chares.report.listing import fact_rows, fact_text
+from chares.report.messages import LANGUAGES
+from chares.report.notebook import plan_html, plan_text
+from chares.report.page_html import page
+from chares.report.plain import SCHEMA_VERSION, outline
+from chares.report.shown import shown
+from chares.report.terminal import print_outline
+from chares.report.tree import why_text
+
+__all__ = [
+    "LANGUAGES",
+    "SCHEMA_VERSION",
+    "fact_rows",
+    "fact_text",
+    "outline",
+    "page",
+    "plan_html",
+    "plan_text",
+    "print_outline",
+    "shown",
+    "why_text",
+]

@@ -1,0 +1,158 @@
+"""What every part of the outline needs: figures, their intervals, one language."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from chares.ledger import Estimate, Figure, NotAsked, children
+from chares.report.messages import Messages
+from chares.report.shown import as_written, shown
+
+# pure numbers that people read as per cent
+_SHARE = re.compile(r"(^|[._ ])(mfu|hfu|goodput|share|utilisation|availability|imbalance)([._ ]|$)")
+_CALL = re.compile(r"(?P<name>[^()]+)\((?P<arguments>[^()]*)\)")
+
+Table = dict[str, Any]
+Chart = dict[str, Any]
+Section = dict[str, Any]
+
+
+class View:
+    """Turns figures into what is shown, in one language."""
+
+    def __init__(self, plan: Any, lang: str, estimates: Mapping[str, Estimate]) -> None:
+        self.plan = plan
+        self.lang = lang
+        self.t = Messages(lang)
+        self.estimates = estimates
+        self.figures: Mapping[str, Figure] = plan.figures
+        self.used: set[str] = set()  # figures that some table already shows
+
+    def stage(self, name: str) -> Any:
+        """A stage's result, or None where the case did not ask."""
+        result = getattr(self.plan, name, None)
+        return None if isinstance(result, NotAsked) else result
+
+    def ends(self, figure: Figure) -> tuple[float | None, float | None]:
+        """The interval of a figure: its own, or the one that its leaves give it."""
+        if figure.low is not None and figure.high is not None:
+            return float(figure.low), float(figure.high)
+        found = self.estimates.get(figure.id) if figure.id else None
+        if found is None or not found.low < found.high or not math.isfinite(found.high):
+            return None, None
+        return float(found.low), float(found.high)
+
+    def show(self, figure: Figure | None, interval: bool = True) -> str:
+        """The figure as text."""
+        if figure is None:
+            return self.t("number.none")
+        low, high = self.ends(figure) if interval else (None, None)
+        return shown(figure.value, self.unit(figure), low, high, self.lang)
+
+    def get(self, id: str, interval: bool = True) -> str:
+        """The figure with an id as text; empty where the plan has none."""
+        figure = self.figures.get(id)
+        return "" if figure is None else self.show(figure, interval)
+
+    def unit(self, figure: Figure) -> str:
+        """The unit to show it in: per cent for shares."""
+        name = f"{figure.id or figure.key} {figure.label}".lower()
+        return "%" if figure.unit == "1" and _SHARE.search(name) else figure.unit
+
+    def cell(self, figure: Figure | None, interval: bool = False) -> dict[str, Any]:
+        """A cell of a table: the number in SI and what is shown."""
+        if figure is None:
+            return {"value": None, "shown": self.t("number.none")}
+        cell = {"value": plain(figure.value), "shown": self.show(figure, interval)}
+        if figure.id in self.figures:
+            self.used.add(figure.id)
+            cell["figure"] = figure.id
+        return cell
+
+    def label(self, figure: Figure) -> str:
+        """What a figure is called."""
+        id_ = figure.id or figure.key
+        if call := _CALL.fullmatch(id_):
+            arguments = [self._argument(a) for a in call["arguments"].split(",")]
+            text = self.t.find(f"figure.{call['name']}", "")
+            return text.format(*arguments) if text else figure.label or id_
+        return self.t.find(f"figure.{id_}", figure.label or id_)
+
+    def _argument(self, text: str) -> str:
+        try:
+            return shown(float(text), "1", lang=self.lang)
+        except ValueError:
+            return text.strip()
+
+    def named(self, family: str, name: str) -> str:
+        """A word of a family of the catalogue (``verdict``, ``kind``), or the word itself."""
+        return self.t.find(f"{family}.{name}", name)
+
+    def entry(self, figure: Figure) -> dict[str, Any]:
+        """A figure in the outline, with its parts one level down."""
+        low, high = self.ends(figure)
+        parts = [self.part(n, f) for n, f in children(figure)][:24]
+        return {
+            "label": self.label(figure),
+            "value": plain(figure.value),
+            "low": low,
+            "high": high,
+            "unit": figure.unit,
+            "kind": figure.kind,
+            "shown": self.show(figure),
+            "formula": figure.call.text if figure.call else "",
+            "parts": parts,
+        }
+
+    def part(self, name: str, figure: Figure) -> dict[str, Any]:
+        """One part of a figure: what it is called in the formula, and what it is."""
+        return {
+            "name": name,
+            "label": self.label(figure),
+            "id": figure.id or figure.key,
+            "shown": self.leaf(figure),
+            "kind": figure.kind,
+            "source": figure.source,
+        }
+
+    def leaf(self, figure: Figure) -> str:
+        """A leaf in the unit of its record, any other figure in human units."""
+        if figure.call is None and self.unit(figure) == figure.unit:
+            return as_written(figure.value, figure.unit, figure.low, figure.high, self.lang)
+        return self.show(figure)
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON can hold: text, a finite number or None."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if getattr(value, "ndim", 0):
+        return [plain(v) for v in value.tolist()]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) and abs(number) < 2**53 else number
+
+
+def table(id: str, title: str, columns: Iterable[tuple[str, str]], rows: list[Any]) -> Table:
+    """A table of the outline; ``columns`` are (key, label)."""
+    listed = [{"key": k, "label": label, "unit": ""} for k, label in columns]
+    return {"id": id, "title": title, "columns": listed, "rows": rows}
+
+
+def chart(
+    id: str,
+    title: str,
+    kind: str,
+    x: Mapping[str, Any],
+    series: list[dict[str, Any]],
+    y: Mapping[str, str],
+) -> Chart:
+    """A chart of the outline: ``kind`` is line, step, bar or stacked."""
+    return {"id": id, "title": title, "kind": kind, "x": dict(x), "series": series, "y": dict(y)}
