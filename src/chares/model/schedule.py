@@ -120,7 +120,8 @@ def _round_trips(p: Num, m: Num) -> Num:
     """Hops between devices that 1F1B waits for: each group of p micro-batches goes there and back,
     for the last device must have its answer before it is sent another.
     """
-    groups, single = np.divmod(m - 1, p)
+    groups = np.floor((m - 1) / p)
+    single = m - 1 - groups * p
     hops: Num = 2 * ((p - 1) * (1 + groups) + np.maximum(single - 1, 0))
     return hops
 
