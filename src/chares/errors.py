@@ -95,7 +95,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def shorten(text: object, limit: int = 60) -> str:
     """One printable line of at most ``limit`` characters, for quoting input back."""
-    line = "".join(c if c.isprintable() else "?" for c in str(text)[: limit + 1])
+    try:
+        shown = str(text)
+    except ValueError:  # an int of more digits than Python prints
+        shown = "a huge number"
+    line = "".join(c if c.isprintable() else "?" for c in shown[: limit + 1])
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 

@@ -21,7 +21,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +34,7 @@ else:
 KINDS = ("stated", "measured", "derived", "assumed")  # strongest first
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +125,25 @@ def leaf(
     )
 
 
-def formula(text: str, unit: str = "1") -> Callable[[Callable[P, R]], Callable[P, R]]:
+class FormulaFunction(Protocol[P, R_co]):
+    """A pure function of numbers that gives a figure when it is given figures."""
+
+    formula: Formula
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Figure: ...
+
+
+def formula(text: str, unit: str = "1") -> Callable[[Callable[P, R]], FormulaFunction[P, R]]:
     """Mark a pure function so that it builds figures when it is given figures.
 
     ``text`` is the formula in the notation of its source. Arguments may be figures, plain values
     or sequences that hold figures. With no figure among them the function runs unchanged.
     """
 
-    def mark(function: Callable[P, R]) -> Callable[P, R]:
+    def mark(function: Callable[P, R]) -> FormulaFunction[P, R]:
         signature = inspect.signature(function)
         names = tuple(signature.parameters)
         self = Formula(function, text, unit, names)
@@ -144,8 +156,9 @@ def formula(text: str, unit: str = "1") -> Callable[[Callable[P, R]], Callable[P
             bound.apply_defaults()
             return cast("R", _figure(self, tuple(bound.arguments.items())))
 
-        call.formula = self  # type: ignore[attr-defined]  # read by the documentation
-        return call
+        marked = cast("FormulaFunction[P, R]", call)
+        marked.formula = self
+        return marked
 
     return mark
 
@@ -187,15 +200,16 @@ def children(figure: Figure) -> list[tuple[str, Figure]]:
 def nodes(figures: Iterable[Figure]) -> list[Figure]:
     """Every figure below and including ``figures``, parts before what they make, each once."""
     seen: dict[int, Figure] = {}
-
-    def visit(figure: Figure) -> None:
-        if id(figure) not in seen:
-            for _, part in children(figure):
-                visit(part)
+    waiting = [(figure, False) for figure in reversed(list(figures))]
+    while waiting:  # a stack of our own: a tree may be deeper than Python recurses
+        figure, parts_done = waiting.pop()
+        if id(figure) in seen:
+            continue
+        if parts_done:
             seen[id(figure)] = figure
-
-    for figure in figures:
-        visit(figure)
+        else:
+            waiting.append((figure, True))
+            waiting += [(part, False) for _, part in reversed(children(figure))]
     return list(seen.values())
 
 
@@ -249,7 +263,7 @@ def show_value(value: Any) -> str:
     """A short reading of any value, for messages and trees."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value) if isinstance(value, (str, bool)) else type(value).__name__
-    if value == int(value) and abs(value) < 1e6:
+    if abs(value) < 1e6 and value == int(value):
         return f"{int(value):,}"
     return f"{value:.4g}"
 

@@ -3,6 +3,7 @@
 The grammar is our own and small::
 
     quantity = number [unit]             "150 MW"  "4.64e26 FLOP"  "2.79 USD/chip/h"  "40 %"
+    number   = digits [. digits] [e exponent]      commas only between thousands: "100,000"
     unit     = factor (("*" | "/") factor)*
     factor   = [prefix] name        names below; prefixes k M G T P E m u n, Ki Mi Gi Ti, B (1e9)
 
@@ -67,7 +68,11 @@ _CURRENCIES = ["USD", "EUR", "JPY", "CNY", "GBP", "KRW", "TWD", "AED", "CAD"]
 _PREFIX = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _PREFIX |= {"m": 1e-3, "u": 1e-6, "n": 1e-9}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
-_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?)\s*(.*)", re.DOTALL)
+_NUMBER = re.compile(  # `1,5` is refused: half of the world means 1.5 by it
+    r"\s*([+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?:[eE][+-]?[0-9]{1,4})?)(?![0-9_,.])\s*(.*)",
+    re.DOTALL,
+)
 _KINDS = {  # what people call a dimension, and an example to hint with
     (("J", 1), ("s", -1)): ("a power", "150 MW"),
     (("J", 1),): ("an energy", "150 MWh"),
@@ -136,7 +141,7 @@ def parse(text: object, wanted: str) -> float:
                 f"`{shorten(text)}` has no unit",
                 hint=f"{kind} is wanted, such as `{example}`",
             )
-        return _finite(text, str(text))
+        return _finite(text, text)
     quantity = read(text)
     if quantity.dimension != target.dimension:
         if not quantity.dimension and target.dimension:

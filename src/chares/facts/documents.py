@@ -24,11 +24,15 @@ _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "fals
 
 @dataclass(slots=True)
 class Node:
-    """A value with its place. ``value`` is a dict of nodes, a list of nodes or a scalar."""
+    """A value with its place. ``value`` is a dict of nodes, a list of nodes or a scalar.
+
+    ``file`` is what the text was called: the place of a value is ``file:line``.
+    """
 
     value: Any
     line: int
     key_line: int = 0
+    file: str = ""
 
     def plain(self) -> Any:
         """The value without places, as ordinary dicts, lists and scalars."""
@@ -39,15 +43,17 @@ class Node:
         return self.value
 
 
-def read_document(text: str | bytes, name: str) -> Node:
+def read_document(
+    text: str | bytes, name: str, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES
+) -> Node:
     """Parse one YAML document. ``name`` is the file, for messages.
 
-    Raises `InputError` (codes ``not-text``, ``too-large``, ``too-deep``, ``alias``, ``bad-yaml``,
-    ``duplicate-key``, ``bad-number``) with the line.
+    Raises `InputError` (codes ``not-text``, ``too-large``, ``too-deep``, ``alias``, ``tag``,
+    ``bad-yaml``, ``duplicate-key``, ``bad-number``) with the line.
     """
-    if len(text) > MAX_BYTES:
+    if len(text) > max_bytes:
         raise InputError(
-            "too-large", f"the file has more than {MAX_BYTES:,} bytes", where=name,
+            "too-large", f"the file has more than {max_bytes:,} bytes", where=name,
             hint="a case is a page or two of text",
         )  # fmt: skip
     if isinstance(text, bytes):
@@ -58,14 +64,15 @@ def read_document(text: str | bytes, name: str) -> Node:
                 "not-text", f"the file is not UTF-8 text (byte {bad.start})", where=name,
                 hint="is it the right file? cases are YAML text",
             ) from None  # fmt: skip
-    return _Tree(name).build(text)
+    return _Tree(name, max_nodes).build(text)
 
 
 class _Tree:
     """Builds nodes from events with an explicit stack."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, max_nodes: int) -> None:
         self.name = name
+        self.max_nodes = max_nodes
         self.stack: list[Node] = []
         self.keys: list[tuple[str, int] | None] = []  # the key that waits for its value
         self.root: Node | None = None
@@ -89,7 +96,7 @@ class _Tree:
                 "bad-yaml", f"not valid YAML: {problem}", line,
                 "check indentation, quotes and colons near that line",
             ) from None  # fmt: skip
-        return self.root or Node(None, 1)
+        return self.root or Node(None, 1, file=self.name)
 
     def take(self, event: Any, yaml: Any) -> None:
         kind = type(event)
@@ -104,6 +111,8 @@ class _Tree:
                 "alias", "anchors and aliases are not read", self.line(event),
                 "write the value out where it is used",
             )  # fmt: skip
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise self.fail("tag", "tags are not read", self.line(event), "write the value alone")
         if kind is yaml.ScalarEvent:
             self.add(event, None)
         elif kind is yaml.SequenceStartEvent:
@@ -118,12 +127,14 @@ class _Tree:
     def add(self, event: Any, container: Any) -> None:
         self.count += 1
         line = self.line(event)
-        if self.count > MAX_NODES:
-            raise self.fail("too-large", f"more than {MAX_NODES:,} values", line, "split the file")
+        if self.count > self.max_nodes:
+            message = f"more than {self.max_nodes:,} values"
+            raise self.fail("too-large", message, line, "split the file")
         if self.stack and isinstance(self.stack[-1].value, dict) and self.keys[-1] is None:
             self.take_key(event, container, line)
             return
-        node = Node(self.scalar(event, line) if container is None else container, line)
+        value = self.scalar(event, line) if container is None else container
+        node = Node(value, line, file=self.name)
         if not self.stack:
             self.root = node
         elif isinstance(self.stack[-1].value, list):

@@ -10,7 +10,7 @@ from typing import Any
 
 from chares.errors import InputError, UnknownName
 from chares.facts import files
-from chares.facts.records import Fact, Source, Subject
+from chares.facts.records import Fact, Source, Subject, plain_name
 from chares.ledger import KINDS, Figure
 
 
@@ -77,7 +77,7 @@ class Facts:
 
     def resolve(self, collection: str, name: str) -> str:
         """The id that an id or alias stands for, whatever its case. Raises `UnknownName`."""
-        found = self._aliases.get((collection, _plain(name)))
+        found = self._aliases.get((collection, plain_name(name)))
         if found is None:
             raise UnknownName(collection.rstrip("s"), name, self.ids(collection))
         return found
@@ -88,7 +88,7 @@ class Facts:
         for id_, raw in self._content["subjects"].items():
             rest = raw["document"]
             for alias in (id_, str(rest.get("name", id_)), *rest.get("aliases", ())):
-                table[raw["collection"], _plain(str(alias))] = id_
+                table[raw["collection"], plain_name(str(alias))] = id_
         return table
 
     def _raw(self, id: str) -> dict[str, Any]:
@@ -156,7 +156,10 @@ class Facts:
 
     def source(self, id: str) -> Source:
         """A source document by id."""
-        return _source(id, self._content["sources"])
+        table = self._content["sources"]
+        if id not in table:
+            raise UnknownName("source", id, table)
+        return _source(tuple(table[id].items()))
 
     def search(self, words: Iterable[str]) -> list[Fact]:
         """Facts whose subject, quantity, note or source contain all the words."""
@@ -194,30 +197,20 @@ def _holding(records: list[Fact], on: date | None) -> list[Fact]:
     return [f for f in records if f.valid_from is None or f.valid_from <= on]
 
 
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum() or c == ".")
-
-
-_SOURCES: dict[str, Source] = {}
-
-
-def _source(id: str, table: Mapping[str, Any]) -> Source:
-    raw = table.get(id)
-    if raw is None:
-        raise UnknownName("source", id, table)
-    if id not in _SOURCES or _SOURCES[id].title != raw["title"]:
-        accessed = raw.get("accessed")
-        _SOURCES[id] = Source(
-            id,
-            str(raw["publisher"]),
-            str(raw["title"]),
-            str(raw["url"]),
-            date.fromisoformat(raw["published"]),
-            date.fromisoformat(accessed) if accessed else None,
-            str(raw.get("licence", "")),
-            str(raw.get("note", "")),
-        )
-    return _SOURCES[id]
+@lru_cache(maxsize=4096)
+def _source(fields: tuple[tuple[str, Any], ...]) -> Source:
+    raw = dict(fields)
+    accessed = raw.get("accessed")
+    return Source(
+        str(raw["id"]),
+        str(raw["publisher"]),
+        str(raw["title"]),
+        str(raw["url"]),
+        date.fromisoformat(raw["published"]),
+        date.fromisoformat(accessed) if accessed else None,
+        str(raw.get("licence", "")),
+        str(raw.get("note", "")),
+    )
 
 
 @lru_cache(maxsize=1)

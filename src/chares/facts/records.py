@@ -75,6 +75,11 @@ class Fact:
         )
 
 
+def plain_name(name: str) -> str:
+    """A name as it is compared: letters, digits and dots, in lower case."""
+    return "".join(c for c in name.lower() if c.isalnum() or c == ".")
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Something that facts are about: a chip, a model, a site, a price list."""

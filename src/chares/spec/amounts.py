@@ -67,12 +67,12 @@ def _interval(value: Any) -> Estimate:
         keys = {"low", "likely", "high"}
         if set(value) != keys:
             raise PydanticCustomError(
-                "bad-interval", "an interval has low, likely and high", {"hint": "or one number"}
+                "bad-interval", "needs low, likely and high", {"hint": "or one number"}
             )
         found = Estimate(*(_share(value[k]) for k in ("low", "likely", "high")))
         if not found.low <= found.likely <= found.high:
             raise PydanticCustomError(
-                "bad-interval", "low <= likely <= high must hold", {"hint": "check the order"}
+                "bad-interval", "must keep low <= likely <= high", {"hint": "check the order"}
             )
         return found
     share = _share(value)
@@ -90,7 +90,7 @@ def _day(value: Any) -> date:
     try:
         if isinstance(value, date):
             return value
-        if isinstance(value, str) and len(value) == 10:
+        if isinstance(value, str) and len(value) == 10 and value[4] == value[7] == "-":
             return date.fromisoformat(value)
     except ValueError:
         pass

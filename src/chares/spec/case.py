@@ -26,14 +26,37 @@ from chares.spec.amounts import (
 )
 
 
-def _name(value: Any) -> Any:
-    if isinstance(value, str) and (not value.strip() or len(value) > 200):
-        raise PydanticCustomError("bad-name", "is empty or longer than 200 characters", {})
+def _text(value: Any) -> Any:
+    """Text that a terminal may be given: control characters could rewrite its screen."""
+    if isinstance(value, str) and not value.replace("\n", "").isprintable():
+        raise PydanticCustomError("bad-text", "has characters that do not print", {"hint": ""})
     return value
 
 
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and (not value.strip() or len(value) > 200):
+        raise PydanticCustomError(
+            "bad-name", "is empty or longer than 200 characters", {"hint": ""}
+        )
+    return _text(value)
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("not-a-number", "is not a number", {"hint": ""})
+    return value
+
+
+def _claimed(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        hint = "such as `122 day`, `100000` or `2024-09-02`"
+        raise PydanticCustomError("not-a-quantity", "is not a number or a day", {"hint": hint})
+    return _name(value)
+
+
 Name = Annotated[str, BeforeValidator(_name)]
-PositiveInt = Annotated[int, Field(gt=0, le=10**9)]
+Text = Annotated[str, BeforeValidator(_text)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9), BeforeValidator(_no_bool)]
 
 
 class Part(BaseModel):
@@ -174,7 +197,7 @@ class Claim(Part):
     through: Name | None = None
     on: Day | None = None
     about: Name = Field(description="id of a figure, such as `site.days_to_chips(100000)`")
-    value: str | float | int
+    value: Annotated[str | float | int, BeforeValidator(_claimed)]
     status: Literal["sought", "forecast", "announced", "booked", "done", "estimate"] = "announced"
     scope: Literal["final-run", "programme", "company", "site", "fleet"] | None = None
     tolerance: Share = 0.1
@@ -185,7 +208,7 @@ class Case(Part):
     """One question to chares. Parts that are left out are not asked."""
 
     name: Name
-    about: str = ""
+    about: Text = ""
     as_of: Day
     known_by: Day | None = None
     fleet: tuple[Batch, ...] = ()
@@ -199,7 +222,7 @@ class Case(Part):
     claims: tuple[Claim, ...] = ()
 
     _file: str = PrivateAttr("")
-    _lines: dict[str, int] = PrivateAttr(default_factory=dict)
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)  # path -> file:line
 
     def given(
         self,
@@ -218,8 +241,6 @@ class Case(Part):
         """
         if isinstance(value, date):
             value, unit = value.toordinal(), "date"
-        line = self._lines.get(path, 0)
-        where = f"{self._file}:{line}" if line else self._file
         return leaf(
             f"case:{path}",
             value,
@@ -229,5 +250,5 @@ class Case(Part):
             low=low,
             high=high,
             source=source or "the case",
-            where=where,
+            where=self._places.get(path, self._file),
         )

@@ -20,6 +20,9 @@ from chares.errors import (
 from chares.facts import Node, read_document
 from chares.spec.case import Case
 
+MAX_BYTES = 500_000  # a case is a page or two; Colossus 1 has 6,000
+MAX_NODES = 20_000
+MAX_FINDINGS = 50
 SHIPPED = Path(__file__).resolve().parent.parent / "cases"
 CHECKOUT = Path(__file__).resolve().parents[3] / "cases"
 
@@ -36,21 +39,26 @@ def read_case(name: str | Path, changes: Sequence[str] = ()) -> Case:
     ``changes`` are ``a.b=c`` settings laid over the file. Raises `InputErrors` with every finding.
     """
     path = Path(name)
-    if not path.is_file():
+    if len(str(name)) > 1000 or not path.is_file():
         cases = shipped_cases()
         if str(name) not in cases:
             raise UnknownName("case", str(name), cases)
         path = cases[str(name)]
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as bad:
         raise InputError("unreadable", f"cannot read {path}: {bad.strerror}") from None
     return parse_case(content, path.name, changes)
 
 
 def parse_case(text: str | bytes, file: str = "case", changes: Sequence[str] = ()) -> Case:
-    """Build a case from YAML text."""
-    root = read_document(text, file)
+    """Build a case from YAML text, with settings ``a.b=c`` laid over it.
+
+    ``file`` is what messages call the text. Raises `InputError` or, for several findings,
+    `InputErrors`.
+    """
+    root = read_document(text, file, MAX_BYTES, MAX_NODES)
     if not isinstance(root.value, dict):
         raise InputError(
             "not-a-case",
@@ -67,26 +75,37 @@ def _build(root: Node, file: str) -> Case:
     try:
         case = Case.model_validate(root.plain())
     except ValidationError as bad:
-        raise_all([_finding(error, root, file) for error in bad.errors()])
+        found = bad.errors(include_url=False)
+        errors = [_finding(error, root) for error in found[:MAX_FINDINGS]]
+        if more := len(found) - len(errors):
+            errors.append(
+                InputError("several", f"and {more:,} more", where=file, hint="mend these first")
+            )
+        raise_all(errors)
         raise AssertionError from bad
     case._file = file
-    case._lines.update(_lines(root, ""))
+    case._places.update(_places(root, ""))
     return case
 
 
-def _lines(node: Node, path: str) -> Iterator[tuple[str, int]]:
-    """(path, line) of every value; list entries are written ``fleet[0]``."""
+def _place(node: Node, line: int) -> str:
+    """``file:line``, or the setting of the command line alone."""
+    return node.file if node.file.startswith("--set ") else f"{node.file}:{line}"
+
+
+def _places(node: Node, path: str) -> Iterator[tuple[str, str]]:
+    """(path, place) of every value; list entries are written ``fleet[0]``."""
     if path:
-        yield path, node.line
+        yield path, _place(node, node.line)
     if isinstance(node.value, dict):
         for key, child in node.value.items():
-            yield from _lines(child, f"{path}.{key}" if path else key)
+            yield from _places(child, f"{path}.{key}" if path else key)
     elif isinstance(node.value, list):
         for i, child in enumerate(node.value):
-            yield from _lines(child, f"{path}[{i}]")
+            yield from _places(child, f"{path}[{i}]")
 
 
-def _finding(error: Mapping[str, Any], root: Node, file: str) -> CharesError:
+def _finding(error: Mapping[str, Any], root: Node) -> CharesError:
     """One pydantic error as ours: code, place with line, what is wanted, hint."""
     loc = [part for part in error["loc"] if not str(part).startswith("function-")]
     node, words = root, list[str]()
@@ -95,7 +114,7 @@ def _finding(error: Mapping[str, Any], root: Node, file: str) -> CharesError:
         words.append(f"[{part}]" if isinstance(part, int) else f".{part}")
     path = "".join(words).lstrip(".") or "the case"
     line = node.line if error["type"] != "extra_forbidden" else (node.key_line or node.line)
-    where = f"{file}:{line}" if line else file
+    where = _place(node, line)
     code, message, hint = _words(error, loc)
     return InputError(code, f"`{shorten(path, 80)}` {message}", where=where, hint=hint)
 
@@ -185,6 +204,6 @@ def _enter(node: Node, word: str, where: str) -> Node:
         node = node.value[0]
         return _enter(node, word, where) if word else node
     if isinstance(node.value, dict):
-        child: Node = node.value.setdefault(word, Node({}, node.line))
+        child: Node = node.value.setdefault(word, Node({}, node.line, file=where))
         return child
     raise InputError("bad-set", f"`{shorten(word)}` is not a part", where=where)
