@@ -15,7 +15,13 @@ from chares.permit.checking import check
 from chares.permit.duties import Duty, tariff
 from chares.permit.exporting import export, importing
 from chares.permit.goods import Item, chip, from_numbers
-from chares.permit.lawful_power import (
+from chares.permit.measures import (
+    cluster_operations,
+    performance_density,
+    total_processing_performance,
+)
+from chares.permit.reporting import report, reports
+from chares.permit.site_power import (
     LawfulPower,
     Limits,
     PowerSource,
@@ -23,12 +29,6 @@ from chares.permit.lawful_power import (
     limits,
     power,
 )
-from chares.permit.measures import (
-    cluster_operations,
-    performance_density,
-    total_processing_performance,
-)
-from chares.permit.reporting import report, reports
 
 __all__ = [
     "VERDICTS", "Duty", "Item", "LawfulPower", "Limits", "PowerSource", "Verdict", "check", "chip",

@@ -21,6 +21,7 @@ def check(
     facts: Facts | None = None,
     *,
     training_operations: float | None = None,
+    trained_on: date | None = None,
     cluster: Mapping[str, float] | None = None,
     cluster_online: date | None = None,
     network: float | None = None,
@@ -28,7 +29,8 @@ def check(
 ) -> dict[str, Verdict] | NotAsked:
     """The verdicts of a case by question: ``export.<chip>`` for each chip of the fleet that goes
     to ``permit.destination`` on the day it was bought, ``report.<instrument>`` for its training
-    run, and ``cluster.<instrument>`` for its cluster on the day that it was complete.
+    run on the day ``trained_on`` (default the case's), and ``cluster.<instrument>`` for its
+    cluster on the day that it was complete.
 
     The numbers come from later stages, as plain numbers: FLOP of the run, theoretical maximum of
     the cluster by dtype (OP/s), its network (B/s; default the case's).
@@ -46,7 +48,7 @@ def check(
             )  # fmt: skip
     if training_operations is not None:
         answers = reports(
-            case.as_of, facts, training_operations=training_operations,
+            trained_on or case.as_of, facts, training_operations=training_operations,
             biological=bool(part and part.biological), revenue=revenue,
         )  # fmt: skip
         found |= {f"report.{i}": v for i, v in answers.items()}

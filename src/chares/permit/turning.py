@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from chares.permit.deciding import Book, Deal, Decision, decide
+from chares.permit.deciding import Book, Deal, Decision, decide, measured
 from chares.permit.goods import Item
 from chares.permit.measures import name, show
 from chares.permit.rulebook import Condition
@@ -20,7 +20,7 @@ NEAR = "CN"  # one that every control reaches
 
 def flips(item: Item, deal: Deal, book: Book, now: Decision) -> list[str]:
     """Sentences, each naming one change and the answer that it leads to."""
-    found = [*_missing(now), *_numbers(item, deal, book, now)]
+    found = [*_missing(item, deal, now), *_numbers(item, deal, book, now)]
     found += _kinds(item, deal, book, now)
     found += _places(item, deal, book, now)
     found += _days(item, deal, book, now)
@@ -32,15 +32,18 @@ def answer(decision: Decision) -> str:
     return ", ".join(filter(None, decision.answer))
 
 
-def _missing(now: Decision) -> Iterator[str]:
-    seen: set[str] = set()
-    for hit in now.doubts if now.verdict == "unknown" else ():
-        for condition in hit.rule.when:
-            text = condition.says({})
-            if text.endswith("not known)") or "not known," in text:
-                measure = "die_area" if condition.measure == "performance_density" else ""
-                seen.add(name(measure or condition.measure))
-    return (f"knowing the {what}" for what in sorted(seen))
+def _missing(item: Item, deal: Deal, now: Decision) -> Iterator[str]:
+    case = measured(item, deal)
+    doubts = now.doubts if now.verdict == "unknown" else ()
+    open_ = [c for hit in doubts for c in hit.rule.when if c.holds(case) is None]
+    seen = set()
+    for condition in open_:
+        measure = condition.measure
+        if measure == "performance_density" and item.tpp is not None:
+            measure = "die_area"
+        whether = "whether it is" if condition.test == "is" else "the"
+        seen.add(f"knowing {whether} {name(measure)}")
+    yield from sorted(seen)
 
 
 def _limits(item: Item, book: Book, measure: str) -> set[float]:
