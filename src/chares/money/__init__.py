@@ -7,6 +7,7 @@ bill.figures["bill.total"], bill.scope
 from chares.money.costs import chips_for, value_after
 from chares.money.finance import level_payment, loan_balance, loan_to_value
 from chares.money.pricing import price
+from chares.money.rates import rent
 from chares.money.statement import (
     SCOPES,
     Bill,
@@ -20,5 +21,5 @@ from chares.money.statement import (
 
 __all__ = [
     "SCOPES", "Bill", "Line", "LoanYear", "Ownership", "Scope", "Stand", "Use", "chips_for",
-    "level_payment", "loan_balance", "loan_to_value", "price", "value_after",
+    "level_payment", "loan_balance", "loan_to_value", "price", "rent", "value_after",
 ]  # fmt: skip

@@ -140,14 +140,7 @@ class Rates:
             return self.case.given(
                 "finance.hourly_price", self.finance.hourly_price, "USD/s", "rent of a chip"
             )
-        subject = f"rental-{chip}"
-        if subject in self.facts.ids("prices"):
-            dated = [held(self.facts, subject, quantity, on) for quantity in RENTS]
-            found = [f for f in dated if f]
-            begun = [f for f in found if f.valid_from is None or f.valid_from <= on]
-            if begun or found:
-                return (begun or found)[0].figure(f"{chip}: rent")
-        return None
+        return rent(chip, on, self.facts)
 
     def interest(self, on: date) -> Figure:
         """Rate of interest, per time."""
@@ -175,3 +168,14 @@ class Rates:
         if self.case.finance is None:
             return 1.0
         return self.case.given("finance.utilisation", self.finance.utilisation, "1", "hours in use")
+
+
+def rent(chip: str, on: date, facts: Facts) -> Figure | None:
+    """Hourly rent of a chip on a day (USD per chip and second), None where none is known."""
+    subject = f"rental-{chip}"
+    if subject not in facts.ids("prices"):
+        return None
+    dated = [held(facts, subject, quantity, on) for quantity in RENTS]
+    found = [f for f in dated if f]
+    begun = [f for f in found if f.valid_from is None or f.valid_from <= on]
+    return (begun or found)[0].figure(f"{chip}: rent") if found else None
