@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from chares import build, claims, money, permit, run, search
 from chares.errors import UnknownName
 from chares.facts import Facts, load
-from chares.ledger import Estimate, Figure, NotAsked, formula, intervals, leaf
+from chares.ledger import Estimate, Figure, NotAsked, Num, formula, intervals
 from chares.spec import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from chares.ledger import Num
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Plan:
     facts: Facts
     limits: Any
     site: build.Timeline | NotAsked
-    job: search.Job | NotAsked
+    steps: search.Steps | NotAsked
     weeks: run.Weeks | NotAsked
     bill: money.Bill | NotAsked
     verdicts: dict[str, permit.Verdict] | NotAsked
@@ -72,34 +70,143 @@ def plan(case: Case, facts: Facts | None = None) -> Plan:
     facts = (facts or load()).known(case.known_by)
     limits = permit.limits(case.site, facts)
     site = build.timeline(case, limits or None, facts)
-    job = search.best(case, facts)
-    weeks = run.simulate(case, _paces(case, job, site), site, facts)
-    bill = money.price(case, _use(case, job, weeks, site), site, facts)
-    verdicts = _law(case, job, site, facts)
-    figures = dict(_registry(site, job, weeks, bill))
-    draft = Plan(case, facts, limits, site, job, weeks, bill, verdicts, figures=figures)
-    scopes = getattr(bill, "scopes", {})
-    for claim in case.claims:  # a figure that a claim asks for by argument joins the registry
-        found = draft.find(claim.about)
-        if found is not None:
-            figures.setdefault(claim.about, found)
-    estimates = draft.intervals() if case.claims else {}
-    held = claims.hold(
-        case.claims,
-        draft.find,
-        lambda f: estimates.get(f.id, Estimate(f.value, f.value, f.value)),
-        lambda id: scopes.get(id, ""),
-    )
-    return Plan(case, facts, limits, site, job, weeks, bill, verdicts, held, figures)
+    steps = search.best(case, facts)
+    weeks = run.simulate(case, _job(case, steps, site, facts), site, facts)
+    bill = money.price(case, _use(case, weeks, site), site, facts)
+    verdicts = _law(case, steps, site, facts)
+    figures = dict(_registry(site, steps, weeks, bill))
+    draft = Plan(case, facts, limits, site, steps, weeks, bill, verdicts, figures=figures)
+    held = _hold(draft, figures)
+    return replace(draft, held=held)
 
 
-@formula("N peak mfu, over the kinds of chip", "FLOP/s")
-def speed(counts: list[Num], peaks: list[Num], mfu: Num) -> Num:
+# what one stage hands to the next ---------------------------------------------------------------
+
+
+@formula("mfu x sum over kinds of chip of N peak", "FLOP/s")
+def speed(counts: Sequence[Num], peaks: Sequence[Num], mfu: Num) -> Num:
     """Model FLOP per second of a fleet at one utilisation."""
-    return sum(n * p for n, p in zip(counts, peaks, strict=True)) * mfu
+    return mfu * sum(n * p for n, p in zip(counts, peaks, strict=True))
+
+
+@formula("sum of the stages", "s")
+def chip_time_of(stages: Sequence[Num]) -> Num:
+    """Chip time of a whole programme (chip s)."""
+    return sum(stages[1:], stages[0])
+
+
+def _job(
+    case: Case, steps: search.Steps | NotAsked, site: build.Timeline | NotAsked, facts: Facts
+) -> run.Job | NotAsked:
+    """The job as run knows it: what is to be done, and how fast from which day on."""
+    if isinstance(steps, NotAsked):
+        return steps
+    if isinstance(site, NotAsked):
+        return site
+    train = case.train
+    paces = []
+    for phase in site.phases:
+        kinds = phase.by_chip
+        if train and train.chips:
+            kinds = ((steps.chip, steps.chips),)
+        peaks = [facts.figure(chip, steps.peak_quantity) for chip, _ in kinds]
+        counts = [count for _, count in kinds]
+        chips = steps.chips if train and train.chips else phase.chips
+        paces.append(run.Pace(phase.online, chips, speed(counts, peaks, steps.mfu)))
+    return run.Job(steps.compute, tuple(paces), steps.chip, steps.state, steps.mfu)
+
+
+def _use(case: Case, weeks: run.Weeks | NotAsked, site: build.Timeline | NotAsked) -> money.Use:
+    """What money is told: chip time, energy, the fleet, its power."""
+    reported = tuple(
+        (
+            stage.name,
+            case.given(
+                f"train.reported[{i}].chip_hours", stage.chip_hours, "s",
+                f"{stage.name}: chip time", stage.source,
+            ),
+            stage.source or "",
+        )
+        for i, stage in enumerate(case.train.reported if case.train else ())
+    )  # fmt: skip
+    ran = {} if isinstance(weeks, NotAsked) else weeks.figures
+    chips: tuple[tuple[str, Figure, Figure], ...] = ()
+    power = None
+    if not isinstance(site, NotAsked):
+        chips = tuple((x.chip, x.count, x.online) for x in site.fleet.lots)
+        power = site.figures.get("site.power")
+    return money.Use(
+        ran.get("run.chip_time"), ran.get("run.energy"), reported, chips, power,
+        ran.get("run.start"), ran.get("run.end"),
+    )  # fmt: skip
+
+
+def _law(
+    case: Case, steps: search.Steps | NotAsked, site: build.Timeline | NotAsked, facts: Facts
+) -> dict[str, permit.Verdict] | NotAsked:
+    """The plan's own numbers, put to the law: the run at its start, the cluster by phase."""
+    compute = None if isinstance(steps, NotAsked) else float(steps.compute.value)
+    start = case.train.start if case.train else None
+    found = permit.check(case, facts, training_operations=compute, trained_on=start)
+    verdicts = {} if isinstance(found, NotAsked) else dict(found)
+    asked = case.permit and case.permit.network
+    for phase in site.phases if asked and not isinstance(site, NotAsked) else ():
+        day = date.fromordinal(int(phase.online.value))
+        cluster = {
+            dtype: sum(
+                count.value * facts.get(chip, f"peak_{dtype}").value
+                for chip, count in phase.by_chip
+                if facts.has(chip, f"peak_{dtype}")
+            )
+            for dtype in ("bf16", "int8")
+        }
+        answers = permit.check(case, facts, cluster=cluster, cluster_online=day)
+        for id_, verdict in ({} if isinstance(answers, NotAsked) else answers).items():
+            if id_.startswith("cluster."):
+                verdicts[f"{id_} on {day}"] = verdict
+    return verdicts or found
 
 
 def _registry(*stages: Any) -> Iterator[tuple[str, Figure]]:
     for stage in stages:
         if not isinstance(stage, NotAsked):
             yield from stage.figures.items()
+
+
+def _hold(draft: Plan, figures: dict[str, Figure]) -> tuple[claims.Held, ...]:
+    """Hold the claims; a figure that a claim asks for by argument joins the registry."""
+    for claim in draft.case.claims:
+        found = draft.find(claim.about)
+        if found is not None:
+            figures.setdefault(claim.about, found)
+    estimates = draft.intervals() if draft.case.claims else {}
+    bill = draft.bill
+    return claims.hold(
+        draft.case.claims,
+        draft.find,
+        lambda f: estimates.get(f.id, Estimate(f.value, f.value, f.value)),
+        lambda id_: "" if isinstance(bill, NotAsked) else bill.scope_of(id_),
+    )
+
+
+def strategies(
+    model: str,
+    chip: str,
+    count: int,
+    *,
+    hourly_price: float | None = None,
+    on: date | None = None,
+    facts: Facts | None = None,
+    **options: Any,
+) -> search.Answer:
+    """Every legal strategy for a model on a fleet, priced at the rent of the day.
+
+    ``hourly_price`` is in USD per chip and second; the rent of the chip on the day ``on`` where it
+    is not given, no cost where none is known. ``options`` are those of `chares.search.ask`.
+    """
+    facts = facts or load()
+    if hourly_price is None:
+        rent = money.rent(facts.resolve("chips", chip), on or date.today(), facts)
+        hourly_price = float(rent.value) if rent is not None else None
+    per_hour = hourly_price * 3600.0 if hourly_price is not None else None
+    return search.ask(model, chip, count, facts, hourly_price=per_hour, **options)

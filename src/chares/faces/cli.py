@@ -19,7 +19,7 @@ COMMANDS = {
     "predict": ("measuring", "Predict step time and memory for a table of runs."),
     "validate": ("measuring", "Hold predictions against published runs, by source."),
     "calibrate": ("measuring", "Adjust the model to your cluster from a few measured steps."),
-    "permit": ("lookups", "Ask the law one question, on a day."),
+    "permit": ("permits", "Ask the law one question, on a day."),
     "facts": ("lookups", "Look facts up, with their sources, side by side."),
     "law": ("lookups", "Print the text of a rule that was in force on a day."),
     "cases": ("lookups", "List the worked cases that come with chares."),

@@ -1,36 +1,13 @@
-"""``chares facts``, ``law``, ``permit``, ``cases`` and ``schema``."""
+"""``chares facts``, ``law``, ``cases`` and ``schema``."""
 
 from __future__ import annotations
 
 import json
 from datetime import date
-from typing import Any
 
 import click
 
-from chares.errors import InputError
-
-
-class DayType(click.ParamType):
-    """A day on the command line."""
-
-    name = "DAY"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> date:
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            raise InputError(
-                "not-a-day",
-                f"`{value}` is not a day",
-                where=f"--{getattr(param, 'name', 'on')}",
-                hint="write 2025-07-22",
-            ) from None
-
-
-DAY = DayType()
+from chares.faces.options import DAY
 
 
 @click.command(epilog="\b\nExamples:\n  chares facts h800-sxm\n  chares facts price h100 --json")

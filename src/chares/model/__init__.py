@@ -8,6 +8,7 @@ that a search computes it once for each combination and gathers.
 
 from chares.model.calibration import Calibration, load_calibration
 from chares.model.hardware import Hardware, hardware_of, hardware_rows
+from chares.model.huggingface import from_config
 from chares.model.layers import Layers, layer_times, model_flops
 from chares.model.leaves import calibration_figures, hardware_figures, shape_figures
 from chares.model.memory import Memory
@@ -20,7 +21,7 @@ from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, SCHEDULES, Strateg
 __all__ = [
     "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "Breakdown", "Calibration", "Hardware",
     "Layers", "Memory", "Parameters", "Shape", "Step", "Strategy", "calibration_figures",
-    "count_parameters", "hardware_figures", "hardware_of", "hardware_rows", "layer_times",
+    "count_parameters", "from_config", "hardware_figures", "hardware_of", "hardware_rows", "layer_times",
     "load_calibration", "model_flops", "parts_of", "predict", "shape_figures", "shape_of",
     "step_of",
 ]  # fmt: skip

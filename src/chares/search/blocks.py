@@ -38,6 +38,18 @@ class Asked:
     seq_len: int
     template: Strategy
     memory_limit: float  # bytes of an accelerator that a strategy may use
+    tokens: float = 0.0  # of the whole run; 0 where only the step is asked for
+    hourly_price: float = 0.0  # USD per chip and hour
+
+    @property
+    def steps(self) -> float:
+        """Steps of the run."""
+        return self.tokens / (self.global_batch * self.seq_len)
+
+    @property
+    def usd_per_step_second(self) -> float:
+        """USD of the whole run for each second that a step takes."""
+        return self.steps * self.n_chips * self.hourly_price / 3600.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,7 @@ class Block:
     shape: tuple[int, int, int]
     step_time: NDArray[np.float64]  # flat
     memory: NDArray[np.float64]  # flat, bytes on the device
+    cost: NDArray[np.float64]  # flat, USD of the whole run
 
     def strategy_at(self, row: int) -> Strategy:
         """The strategy of one flat row, as plain numbers."""
@@ -151,13 +164,10 @@ def _class(
             _gather(layers, which[part]), asked.shape, strategy, asked.hardware, asked.calibration
         )
         shape = (len(which[part]), n_layer, n_step)
-        yield Block(
-            first,
-            strategy,
-            shape,
-            np.broadcast_to(step.step_time_s, shape).ravel(),
-            np.broadcast_to(step.memory.device, shape).ravel(),
-        )
+        seconds = np.broadcast_to(step.step_time_s, shape).ravel()
+        memory = np.broadcast_to(step.memory.device, shape).ravel()
+        cost = seconds * asked.usd_per_step_second
+        yield Block(first, strategy, shape, seconds, memory, cost)
         first += shape[0] * n_layer * n_step
 
 

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One strategy with its time and memory."""
+    """One strategy with its time, memory and the cost of the run."""
 
     strategy: Strategy
     step_time_s: float
     memory_bytes: float
+    cost_usd: float
     row: int  # its number in the order of the search; breaks ties
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found. ``legal`` = ``evaluated``: all legal rows got time and memory."""
+    """What a search found. ``legal`` = ``evaluated``: all legal rows got time,
+    memory and cost."""
 
     space: Space
     best: tuple[Candidate, ...]  # feasible, fastest first
@@ -77,6 +79,7 @@ def _candidate(block: Block, row: int) -> Candidate:
         block.strategy_at(row),
         float(block.step_time[row]),
         float(block.memory[row]),
+        float(block.cost[row]),
         block.first + int(row),
     )
 

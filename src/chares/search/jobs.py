@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chares.errors import InputError, NoPlan
-from chares.ledger import Figure, Num, NotAsked, formula, leaf, pick
+from chares.ledger import Figure, NotAsked, Num, formula, leaf, pick
 from chares.model import (
-    PRECISIONS,
     RECOMPUTATIONS,
     SCHEDULES,
     Calibration,
@@ -21,45 +20,66 @@ from chares.model import (
     count_parameters,
     hardware_figures,
     model_flops,
+    parts_of,
     predict,
     shape_figures,
 )
+from chares.search.asking import FAMILY, asking, space_for
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
-from chares.search.space import default_space
+from chares.search.ranking import Ranked, ranked, words
 
 if TYPE_CHECKING:
     from chares.facts import Facts
     from chares.spec import Case, Train
 
-FAMILY = "megatron"  # what a plan runs on where the case does not say
-USABLE = 0.97  # of the memory: the driver and the network library hold some
+RUNNERS_UP = 8  # rows of the table
 PEAKS = {
     "fp32": "peak_fp32", "tf32": "peak_tf32", "fp16": "peak_bf16", "bf16": "peak_bf16",
     "fp8": "peak_fp8", "mxfp8": "peak_fp8", "fp4": "peak_fp4", "nvfp4": "peak_fp4",
 }  # fmt: skip
+_FORMATS = {"fp32": "bf16", "tf32": "bf16", "fp4": "nvfp4"}  # what the model computes them as
 TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
 
 
 @dataclass(frozen=True)
-class Job:
+class Steps:
     """A training job, ready to run.
 
-    ``compute`` [FLOP], ``mfu`` of ``peak`` [FLOP/s per chip]. With a model shape there is also a
-    strategy with its step, and ``found``, what the search saw (None where the case fixed it).
+    ``compute`` [FLOP], ``mfu`` of the peak that the fact ``peak_quantity`` holds. With a model
+    shape there is also a strategy with its step, and what the search saw (``found``, None where
+    the case fixed the strategy).
     """
 
     chip: str
     chips: Figure
     compute: Figure
-    peak: Figure
+    peak_quantity: str
     mfu: Figure
-    figures: dict[str, Figure]
+    figures: dict[str, Figure] = field(repr=False)
     model: str = ""
     state: Figure | None = None
-    step: Step | None = None
-    strategy: Strategy | None = None
+    step: Step | None = field(default=None, repr=False)
+    chosen: Strategy | None = field(default=None, repr=False)
     found: Found | None = field(default=None, repr=False)
+    runners_up: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def strategy(self) -> dict[str, Any]:
+        """The strategy in words; empty without a model shape."""
+        return words(self.chosen) if self.chosen is not None else {}
+
+    @property
+    def breakdown(self) -> dict[str, float]:
+        """Seconds of a step by cause."""
+        parts = parts_of(self.step) if self.step is not None else {}
+        return {name: float(value) for name, value in parts.items()}
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """Bytes of the fullest chip by tenant."""
+        step = self.step
+        return {t: float(getattr(step.memory, t)) for t in TENANTS} if step is not None else {}
 
 
 # formulas ---------------------------------------------------------------------------------------
@@ -128,7 +148,7 @@ def training_step(
 # the stage --------------------------------------------------------------------------------------
 
 
-def best(case: Case, facts: Facts) -> Job | NotAsked:
+def best(case: Case, facts: Facts) -> Steps | NotAsked:
     """The job of a case on the chips of its fleet that it has most of.
 
     Raises `InputError` where the case does not say enough, `NoPlan` where nothing fits.
@@ -170,7 +190,7 @@ def together(counts: Sequence[Num]) -> Num:
     return sum(counts[1:], counts[0])
 
 
-def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Job:
+def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Steps:
     """A job of which only the arithmetic is known: its utilisation must be given."""
     if train.compute is None or train.mfu is None:
         raise InputError(
@@ -180,19 +200,14 @@ def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> 
         )
     compute = case.given("train.compute", train.compute, "FLOP", "training compute")
     u = train.mfu
-    mfu = case.given(
-        "train.mfu", u.likely, "1", "model FLOP utilisation", low=u.low, high=u.high
-    )
-    peak = _peak(train, chip, facts)
+    mfu = case.given("train.mfu", u.likely, "1", "model FLOP utilisation", low=u.low, high=u.high)
+    quantity = PEAKS[train.precision]
+    peak = facts.figure(chip, quantity, label=f"{chip}: dense {train.precision} peak")
     figures = _named(("train.compute", compute), ("train.mfu", mfu), ("train.peak", peak))
-    return Job(chip, chips, compute, peak, mfu, figures)
+    return Steps(chip, chips, compute, quantity, mfu, figures)
 
 
-def _peak(train: Train, chip: str, facts: Facts) -> Figure:
-    return facts.figure(chip, PEAKS[train.precision], label=f"{chip}: dense {train.precision} peak")
-
-
-def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Job:
+def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Steps:
     if train.tokens is None:
         raise InputError(
             "missing-key", "`train.tokens` is needed with a model", hint="such as `14.8 Ttoken`"
@@ -204,35 +219,44 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
     tokens = case.given("train.tokens", train.tokens, "token", "training tokens")
     chip_parts = hardware_figures(facts, chip)
     fit = calibration_figures(facts, chip, FAMILY)
-    asked = Asked(
+    asked = asking(
         Shape(*[f.value for f in shape]),
         Hardware(*[f.value for f in chip_parts]),
         Calibration(*[f.value for f in fit]),
         int(chips.value),
-        int(batch.value),
         int(seq.value),
-        _template(train, batch.value, seq.value),
-        chip_parts[3].value * USABLE,
+        int(batch.value),
+        _FORMATS.get(train.precision, train.precision),
+        tokens=train.tokens,
     )
     found, split = None, None
     if train.strategy is not None:
         split = _fixed(case, train, asked)
     else:
-        space = default_space(
-            asked.shape, asked.hardware, asked.n_chips, asked.global_batch, asked.seq_len
-        )
-        found = explore(asked, space)
+        found = explore(asked, space_for(asked))
         if not found.best:
             raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked))
         split = _chosen(found.best[0].strategy)
     bundle = training_step(chip_parts, shape, split, fit)
     figures = _step_figures(bundle, shape, tokens, batch, seq, facts)
     figures |= _reported(case, train, chip, figures, facts)
-    return Job(
-        chip, chips, figures["train.compute"], chip_parts[0], figures["train.mfu"], figures,
-        model, figures["train.state"], bundle.value,
-        Strategy(*[f.value for f in split]), found,
+    rows = ranked(asked, found.best[:RUNNERS_UP]) if found else []
+    return Steps(
+        chip, chips, figures["train.compute"], "peak_bf16", figures["train.mfu"], figures, model,
+        figures["train.state"], bundle.value, Strategy(*[f.value for f in split]), found,
+        tuple(_runner_up(r, rows[0]) for r in rows),
     )  # fmt: skip
+
+
+def _runner_up(row: Ranked, first: Ranked) -> dict[str, Any]:
+    """A row of the table of runners-up: what it is, and what it lacks against the first."""
+    told = ("tp", "pp", "vp", "cp", "ep", "dp", "micro_batch", "zero", "recompute", "schedule")
+    return {n: row.strategy[n] for n in told} | {
+        "step_time_s": row.step_time_s,
+        "slower_by": row.step_time_s / first.step_time_s - 1.0,
+        "peak_memory_bytes": row.peak_memory_bytes,
+        "bottleneck": row.bottleneck,
+    }
 
 
 def _nothing(found: Found, model: str, chip: str, asked: Asked) -> str:
@@ -244,13 +268,6 @@ def _nothing(found: Found, model: str, chip: str, asked: Asked) -> str:
         f"{model} does not fit on {asked.n_chips} {chip}: of {found.legal:,} legal strategies the"
         f" smallest needs {least:.0f} GB of {asked.memory_limit / 1e9:.0f} GB"
     )
-
-
-def _template(train: Train, batch: float, seq: float) -> Strategy:
-    """Every field of a strategy that the search leaves alone."""
-    names = {"fp32": "bf16", "tf32": "bf16", "mxfp8": "mxfp8", "fp4": "nvfp4"}
-    precision = PRECISIONS.index(names.get(train.precision, train.precision))
-    return Strategy(global_batch=batch, seq_len=seq, precision=precision)
 
 
 def _fixed(case: Case, train: Train, asked: Asked) -> tuple[Figure, ...]:
@@ -318,7 +335,9 @@ def _step_figures(
     per_token = flops_per_token(shape, seq)
     memory = pick(bundle, "memory")
     breakdown = pick(bundle, "breakdown")
-    state = facts.figure("checkpointing", "state_per_parameter")
+    state = facts.figure(
+        "checkpointing", "state_per_parameter", label="training state of a parameter"
+    )
     found = _named(
         ("train.parameters", total),
         ("train.active_parameters", active),
@@ -375,6 +394,4 @@ LABELS = {
 
 
 def _named(*pairs: tuple[str, Any]) -> dict[str, Figure]:
-    return {
-        i: f.named(i, LABELS.get(i, i.rpartition(".")[2].replace("_", " "))) for i, f in pairs
-    }
+    return {i: f.named(i, LABELS.get(i, i.rpartition(".")[2].replace("_", " "))) for i, f in pairs}
