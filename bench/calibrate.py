@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 
 from chares.facts import Facts
 from chares.model import predict
-from chares.model.calibration import Calibration, Table, throttled, to_free, to_value
+from chares.model.calibration import Calibration, Table, attainable, to_free, to_value
 from chares.model.published import Runs, prepare, read_rows
 
 #: name -> prior value, spread of the base, spread of the effects by level (free scale)
@@ -39,6 +39,7 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "up_latency": (6e-6, 0.5, {}),
     "out_latency": (20e-6, 0.5, {}),
     "all_to_all": (0.7, 0.4, {}),
+    "broadcast": (2e-3, 0.5, {}),
     "congestion": (0.03, 0.5, {}),
     "overlap_tp": (0.2, 0.6, {"family": 0.4}),
     "overlap_dp": (0.7, 0.5, {"family": 0.4}),
@@ -49,6 +50,8 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "moe_host": (500e-6, 0.7, {}),
     "step": (0.03, 0.7, {"family": 0.5}),
     "straggler": (0.008, 0.5, {"family": 0.4}),
+    "cp_loss": (0.15, 0.5, {}),
+    "progress": (0.12, 0.5, {"vendor": 0.5}),
     "power": (0.5, 0.5, {}),
 }
 #: prior means of effects (free scale), where a vendor's parts are known to differ
@@ -61,9 +64,10 @@ KNOWN: dict[tuple[str, str, str], float] = {
     ("gemm", "vendor", "huawei"): -0.3,
     ("wave", "vendor", "huawei"): -0.7,
     ("attention", "vendor", "amd"): -0.7,
+    ("progress", "vendor", "google"): -2.0,  # in use inside before the launch
 }
 NOISE = 0.07  # spread of a run about the model, of its logarithm
-MOST_GROUPS = 10.0  # a source counts as at most so many independent runs
+LEAST_GROUPS, MOST_GROUPS = 6.0, 12.0  # a source counts as so many independent runs
 
 
 @dataclass
@@ -72,6 +76,7 @@ class Design:
 
     labels: dict[str, list[str]]  # level -> label of each row
     watts: np.ndarray
+    age: np.ndarray
     names: list[tuple[str, str, str]] = field(default_factory=list)
     spread: list[float] = field(default_factory=list)
     gather: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -104,7 +109,7 @@ class Design:
         for name, (prior, _, _) in PRIORS.items():
             free = to_free(name, prior) + sum(scaled[i] for i in self.gather[name])
             found[name] = to_value(name, free)
-        found |= throttled(found, self.watts)
+        found |= attainable(found, self.watts, self.age)
         return Calibration(**found)
 
     def table(self, x: np.ndarray, watts: dict[str, float]) -> Table:
@@ -135,8 +140,8 @@ class Data:
         r = self.runs
         runs = Runs(
             [r.ids[i] for i in keep], r.shape.rows(keep), r.strategy.rows(keep),
-            r.hardware.rows(keep), [r.vendor[i] for i in keep], [r.generation[i] for i in keep],
-            [r.family[i] for i in keep], [r.source[i] for i in keep],
+            r.hardware.rows(keep), [r.settings[i] for i in keep],
+            [r.source[i] for i in keep],
             [r.inferred[i] for i in keep], [], r.index[keep],
         )  # fmt: skip
         return Data(
@@ -146,6 +151,7 @@ class Data:
 
 
 SILVER = 0.25
+STEP = 1e-3
 
 
 def load_data(facts: Facts, path: str) -> Data:
@@ -172,7 +178,7 @@ def weights(data: Data) -> np.ndarray:
     for s in np.unique(data.source):
         of = data.source == s
         groups = np.unique(data.group[of])
-        share = min(len(groups), MOST_GROUPS) / len(groups)
+        share = min(max(len(groups), LEAST_GROUPS), MOST_GROUPS) / len(groups)
         for g in groups:
             here = of & (data.group == g)
             total = data.fitted[here].sum()
@@ -202,16 +208,13 @@ def fit(
         robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * w * NOISE
         return np.concatenate([robust, x])
 
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        at = residuals(x)
+        return np.stack([(residuals(x + STEP * e) - at) / STEP for e in np.eye(len(x))], axis=1)
+
     x0 = np.zeros(len(design.names)) if start is None else start
     return least_squares(
-        residuals,
-        x0,
-        method="trf",
-        max_nfev=kw.get("nfev", 25),
-        x_scale=1.0,
-        ftol=1e-4,
-        xtol=1e-4,
-        diff_step=1e-3,
+        residuals, x0, jac=jacobian, max_nfev=kw.get("nfev", 30), ftol=1e-5, xtol=1e-4
     ).x
 
 

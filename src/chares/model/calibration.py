@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from chares.facts import Facts
     from chares.ledger import Num
 
@@ -45,6 +43,7 @@ class Calibration:
     up_latency: Num = 5e-6  # s per step of a collective inside the scale-up domain
     out_latency: Num = 15e-6  # s per step across domains
     all_to_all: Num = 0.7  # speed of an all-to-all against other collectives
+    broadcast: Num = 3e-3  # s per broadcast of one rank's share (ZeRO without an all-gather)
     congestion: Num = 0.02  # loss of scale-out bandwidth per doubling of domains
     overlap_tp: Num = 0.3  # share of a GEMM's time that may hide communication
     overlap_dp: Num = 0.8
@@ -56,6 +55,8 @@ class Calibration:
     moe_host: Num = 500e-6  # s more per layer with experts
     step: Num = 0.02  # s per step: data, logging, gradient norm
     straggler: Num = 0.01  # time lost per doubling of nodes
+    cp_loss: Num = 0.15  # attention time added by context parallelism: smaller kernels, merging
+    progress: Num = 0.12  # exponent of the software's age: kernels mature after a chip's launch
     power: Num = 0.3  # exponent of W per FLOP/s against the generation's reference part
 
     def rows(self, index: Any) -> Calibration:
@@ -86,6 +87,18 @@ def to_value(name: str, free: Num) -> Num:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """What decides the parameters: the chip, the framework family and the software's age."""
+
+    vendor: str
+    generation: str
+    family: str
+    tdp: float  # W
+    peak_16: float  # FLOP/s
+    age: float = 2.0  # years from the chip's launch to the software's release
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Base values and effects by level and label, on the free scale; what a fit writes.
 
@@ -97,11 +110,9 @@ class Table:
     effects: Mapping[str, Mapping[str, Mapping[str, float]]]
     watts: Mapping[str, float]  # W per FLOP/s (16 bits) of each generation's reference part
 
-    def calibration(
-        self, vendor: str, generation: str, family: str, *, tdp: float = 0.0, peak_16: float = 0.0
-    ) -> Calibration:
+    def calibration(self, at: Setting) -> Calibration:
         """The parameters of one chip under one framework family."""
-        labels = {"vendor": vendor, "generation": generation, "family": family}
+        labels = {"vendor": at.vendor, "generation": at.generation, "family": at.family}
         free = {
             name: base + sum(
                 self.effects.get(name, {}).get(level, {}).get(label, 0.0)
@@ -110,36 +121,32 @@ class Table:
             for name, base in self.base.items()
         }  # fmt: skip
         found = {name: float(to_value(name, np.float64(v))) for name, v in free.items()}
-        reference = self.watts.get(generation, 0.0)
-        if reference and tdp and peak_16:
-            found |= throttled(found, tdp / peak_16 / reference)
-        return Calibration(**found)
+        reference = self.watts.get(at.generation, 0.0)
+        watts = at.tdp / at.peak_16 / reference if reference and at.peak_16 else 1.0
+        return Calibration(**(found | attainable(found, watts, at.age)))
 
-    def rows(
-        self,
-        vendor: Sequence[str],
-        generation: Sequence[str],
-        family: Sequence[str],
-        tdp: NDArray[np.float64],
-        peak_16: NDArray[np.float64],
-    ) -> Calibration:
-        """The parameters of rows: looked up once per distinct combination."""
-        keys = list(zip(vendor, generation, family, tdp.tolist(), peak_16.tolist(), strict=True))
-        kinds = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-        found = [self.calibration(k[0], k[1], k[2], tdp=k[3], peak_16=k[4]) for k in kinds]
-        index = np.array([kinds[key] for key in keys], dtype=np.intp)
+    def rows(self, settings: Sequence[Setting]) -> Calibration:
+        """The parameters of rows: looked up once per distinct setting."""
+        kinds = {key: i for i, key in enumerate(dict.fromkeys(settings))}
+        found = [self.calibration(key) for key in kinds]
+        index = np.array([kinds[key] for key in settings], dtype=np.intp)
         return Calibration(
             **{n: np.array([getattr(c, n) for c in found], dtype=float)[index] for n in NAMES}
         )
 
 
-def throttled(found: Mapping[str, Any], watts: Num) -> dict[str, Any]:
-    """GEMM and attention rates of a part with ``watts`` times the reference's W per FLOP/s.
+REFERENCE_AGE = 2.0  # years
+OLDEST = 4.0
 
-    A part with a lower power limit than its peak was built for clocks down; one with more power
-    per FLOP/s gains little.
+
+def attainable(found: Mapping[str, Any], watts: Num, age: Num) -> dict[str, Any]:
+    """GEMM and attention rates of a part with ``watts`` times the reference's W per FLOP/s, under
+    software of an ``age`` in years since the chip's launch.
+
+    A part whose power limit is low for its peak clocks down; kernels get faster for some years.
     """
-    factor = np.clip(np.asarray(watts) ** found["power"], 0.5, 1.3)
+    years = np.clip(age, 0.5, OLDEST) / REFERENCE_AGE
+    factor = np.clip(np.asarray(watts) ** found["power"], 0.5, 1.3) * years ** found["progress"]
     names = ("gemm", "gemm_8", "gemm_4", "attention")
     return {n: np.minimum(found[n] * factor, 0.98) for n in names}
 

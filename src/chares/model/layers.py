@@ -284,6 +284,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     overlap_tp, overlap_ep = c.overlap_tp * s.overlap_tp, c.overlap_ep * s.overlap_ep
     dense = p.attention + ffn
     linear = (3.0 + again[0]) * p.attention + (3.0 + again[2]) * ffn
+    pieces = 1.0 + c.cp_loss * (1.0 - 1.0 / s.cp)
+    core, core_back = core * pieces, core_back * pieces
     attention = core + core_back + again[1] * core
     # backward passes carry the same volume again; key and value gradients come on top
     tp_total = (2.0 + again[5]) * tensor

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 from chares.errors import CharesError
 from chares.model import strategy as st
 from chares.model.hardware import Hardware, hardware_of
+from chares.model.calibration import REFERENCE_AGE, Setting
 from chares.model.shape import LATENT, Shape
 from chares.model.strategy import Strategy
 from chares.model.wording import (
@@ -49,9 +51,7 @@ class Runs:
     shape: Shape
     strategy: Strategy
     hardware: Hardware
-    vendor: list[str]
-    generation: list[str]
-    family: list[str]
+    settings: list[Setting]
     source: list[str]
     inferred: list[tuple[str, ...]]
     errors: list[str]  # one per input row, empty where it is predicted
@@ -81,9 +81,7 @@ def prepare(rows: Sequence[Row], facts: Facts) -> Runs:
         _gather(Shape, columns),
         _gather(Strategy, columns),
         _gather(Hardware, columns),
-        [t[1]["vendor"] for t in taken],
-        [t[1]["generation"] for t in taken],
-        [t[1]["family"] for t in taken],
+        [t[1] for t in taken],
         [rows[i].get("source_key") or rows[i].get("source_title", "") for i in index],
         [t[2] for t in taken],
         errors,
@@ -102,16 +100,18 @@ class _Reader:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.chips: dict[str, tuple[Hardware, str, str] | str] = {}
+        self.chips: dict[str, tuple[Hardware, str, str, float] | str] = {}
         self.models = _known_models(facts)
+        self.launches = generation_launches(facts)
 
-    def chip(self, label: str) -> tuple[Hardware, str, str]:
+    def chip(self, label: str) -> tuple[Hardware, str, str, float]:
         if label not in self.chips:
             try:
                 id_ = self.facts.resolve("chips", label)
                 tags = self.facts.subject(id_).tags
                 self.chips[label] = (
                     hardware_of(self.facts, id_), tags.get("vendor", ""), tags.get("generation", ""),
+                    self.launches.get(tags.get("generation", ""), 0.0),
                 )  # fmt: skip
             except CharesError as bad:
                 self.chips[label] = f"accelerator `{label}`: {bad.message}"
@@ -120,7 +120,7 @@ class _Reader:
             raise CannotPredictError(found)
         return found
 
-    def read(self, row: Row) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    def read(self, row: Row) -> tuple[dict[str, float], Setting, tuple[str, ...]]:
         """Field values, labels and the names of inferred columns of a row."""
         return _RowReader(self, row).all()
 
@@ -162,15 +162,18 @@ class _RowReader:
     def has(self, column: str) -> bool:
         return self.row.get(column, "") not in ("", None)
 
-    def all(self) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
-        chip, vendor, generation = self.reader.chip(self.row.get("accelerator", ""))
+    def all(self) -> tuple[dict[str, float], Setting, tuple[str, ...]]:
+        chip, vendor, generation, launched = self.reader.chip(self.row.get("accelerator", ""))
         family = family_of(self.row.get("framework", ""), self.row.get("published", ""))
         values = self.shape()
         values |= self.degrees(values, chip, family)
         values |= self.choices(values, family)
         values |= self.network(chip, values)
-        labels = {"vendor": vendor, "generation": generation, "family": family}
-        return values, labels, tuple(self.inferred)
+        age = software_year(self.row) - launched if launched else REFERENCE_AGE
+        setting = Setting(
+            vendor, generation, family, float(chip.tdp), float(chip.peak_16), round(age, 2)
+        )
+        return values, setting, tuple(self.inferred)
 
     def shape(self) -> dict[str, float]:
         layers, width = self.number("n_layers"), self.number("d_model")
@@ -282,10 +285,13 @@ class _RowReader:
             sp = self.number("sp") > 0
         elif family in ("megatron-classic", "jax"):
             sp = False
-        pure = "pure" in row.get("precision", "").lower()
-        half = "internevo" in row.get("framework", "").lower() or (
+        framework = row.get("framework", "").lower()
+        # what FSDP and ZeRO carry: Composer gathers in 32 bits unless PURE; torchtitan reduces so
+        composer = "composer" in framework or "foundry" in framework
+        half = family == "deepspeed" or "internevo" in framework or (
             family == "megatron-classic" and stage == 0
-        )
+        ) or (family == "fsdp" and "titan" not in framework)  # fmt: skip
+        wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
         return dict(
             sp=float(sp), zero=float(stage), shard_group=float(group),
@@ -295,9 +301,10 @@ class _RowReader:
             balance=float(family == "3d-parallel"), broadcast=float("broadcast" in notes.lower()),
             fused=fused, graphs=graphs, dedup=dedup, cp_kind=float(st.RING),
             flash=float(self.flash(family)),
-            gradient_bytes=2.0 if pure or family == "deepspeed" or half else 4.0,
+            gradient_bytes=2.0 if half else 4.0,
             weight_bytes=4.0 if fsdp else 2.0, optimizer_bytes=8.0 if fsdp else 12.0,
-            gather_bytes=1.0 if "float8 all-gather" in row.get("precision", "").lower() else 2.0,
+            gather_bytes=1.0 if "float8 all-gather" in row.get("precision", "").lower()
+            else 4.0 if wide else 2.0,
         )  # fmt: skip
 
     def flash(self, family: str) -> bool:
@@ -330,6 +337,29 @@ class _RowReader:
         return found
 
 
-def labels_of(runs: Runs, names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Tuples of the named labels (vendor, generation, family, source), one per row."""
-    return list(zip(*(getattr(runs, n) for n in names), strict=True))
+def generation_launches(facts: Facts) -> dict[str, float]:
+    """The year, with its fraction, in which the first chip of each generation was launched."""
+    found: dict[str, float] = {}
+    for chip in facts.ids("chips"):
+        if facts.has(chip, "launch"):
+            day = facts.get(chip, "launch").day
+            year = day.year + day.timetuple().tm_yday / 366.0
+            generation = facts.subject(chip).tags.get("generation", "")
+            found[generation] = min(year, found.get(generation, year))
+    return found
+
+
+_RELEASE = re.compile(r"(?:\b|v)(2[0-9])\.(0[1-9]|1[0-2])(?:\.0?(\d))?")
+
+
+def software_year(row: Row) -> float:
+    """When the software of a run was released: its version (NeMo 26.04), or the publication."""
+    for text in (row.get("framework", ""), row.get("notes", "")[:40]):
+        found = _RELEASE.search(text)
+        if found:
+            patch = 0.02 * int(found[3]) if found[3] else 0.0
+            return 2000 + int(found[1]) + (int(found[2]) - 0.5) / 12 + patch
+    day = re.match(r"(\d{4})(?:-(\d\d))?", row.get("published", ""))
+    if day is None:
+        return 2024.0
+    return int(day[1]) + ((int(day[2]) - 0.5) / 12 if day[2] else 0.5)

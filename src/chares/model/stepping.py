@@ -214,7 +214,8 @@ def _gradients(
     # once a step: behind the last micro-batch's backward, and the first one's forward
     reduce = scatter + expert_scatter + replicas
     restore = np.where(zero == 0, scatter + expert_scatter, gather + expert_gather)
-    once = (
+    shares = np.asarray(s.broadcast) * shard * c.broadcast  # one after the other, not hidden
+    once = shares + (
         reduce - np.minimum(reduce, overlap * stage * (2.0 / 3.0))
         + restore - np.minimum(restore, np.where(zero > 0, overlap * stage / 3.0, 0.0))
     )  # fmt: skip
@@ -223,7 +224,8 @@ def _gradients(
     backward = forward + scatter + expert_scatter
     each = forward - np.minimum(forward, overlap * stage / 3.0)
     each = each + backward - np.minimum(backward, overlap * stage * (2.0 / 3.0))
-    sharded = m * each + replicas * (1.0 - overlap * 0.5)
+    spare = np.maximum(0.0, overlap * stage * (2.0 / 3.0) - backward)
+    sharded = m * each + replicas - np.minimum(replicas, spare)
     dp = np.where(zero == 3, sharded, once)
     owners = np.where(zero > 0, shard, 1.0)
     expert_owners = np.where(zero > 0, expert_ranks, 1.0)
