@@ -73,6 +73,7 @@ _NUMBER = re.compile(  # `1,5` is refused: half of the world means 1.5 by it
     r"(?:[eE][+-]?[0-9]{1,4})?)(?![0-9_,.])\s*(.*)",
     re.DOTALL,
 )
+_UNIT_HINT = "units look like `MW`, `GB/s`, `USD/chip/h`, `TFLOP/s`, `day`, `%`"
 _KINDS = {  # what people call a dimension, and an example to hint with
     (("J", 1), ("s", -1)): ("a power", "150 MW"),
     (("J", 1),): ("an energy", "150 MWh"),
@@ -114,7 +115,9 @@ def unit(text: str) -> Unit:
     Raises `InputError` (``unknown-unit``).
     """
     if len(text) > 40:
-        raise InputError("unknown-unit", f"`{shorten(text)}` is too long for a unit")
+        raise InputError(
+            "unknown-unit", f"`{shorten(text)}` is too long for a unit", hint=_UNIT_HINT
+        )
     factor, dims = 1.0, dict[str, int]()
     for sign, name in _factors(text):
         one, dimension = _factor(name, text)
@@ -204,7 +207,7 @@ def _factor(name: str, whole: str) -> tuple[float, dict[str, int]]:
     raise InputError(
         "unknown-unit",
         f"`{shorten(name or whole)}` is not a unit that chares knows",
-        hint="units look like `MW`, `GB/s`, `USD/chip/h`, `TFLOP/s`, `day`, `%`",
+        hint=_UNIT_HINT,
     )
 
 
