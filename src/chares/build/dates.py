@@ -14,11 +14,16 @@ from chares.ledger import Figure, Num, formula
 from chares.units import DAY
 
 
+def is_on(start: Num, day: Num) -> Num:
+    """1 on the days from ``start``, 0 before."""
+    return cast("Num", np.where(np.asarray(start) <= np.asarray(day), 1.0, 0.0)[()])
+
+
 @formula("sum of n over batches online by the day", unit="chip")
 def chips_on(day: Num, onlines: Sequence[Num], counts: Sequence[Num]) -> Num:
     """Chips that are online on a day."""
-    terms = [n * (t <= day) for t, n in zip(onlines, counts, strict=True)]
-    return cast("Num", sum(terms[1:], terms[0]))
+    terms = [n * is_on(t, day) for t, n in zip(onlines, counts, strict=True)]
+    return sum(terms[1:], terms[0])
 
 
 @formula("k-th different day on which chips come online", unit="date")

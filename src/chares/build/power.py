@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from chares.build.dates import figure_of
+from chares.build.dates import figure_of, is_on
 from chares.facts import Facts
 from chares.ledger import Figure, Num, formula
 from chares.spec import Case
@@ -41,8 +41,8 @@ def facility_power_per_chip(P_IT: Num, PUE: Num) -> Num:
 @formula("sum of n P over chips online by the day", unit="W")
 def power_on(day: Num, onlines: Sequence[Num], counts: Sequence[Num], watts: Sequence[Num]) -> Num:
     """Power [W] of all chips that are online on a day. ``watts`` is power per chip by batch."""
-    terms = [n * w * (t <= day) for t, n, w in zip(onlines, counts, watts, strict=True)]
-    return cast("Num", sum(terms[1:], terms[0]))
+    terms = [n * w * is_on(t, day) for t, n, w in zip(onlines, counts, watts, strict=True)]
+    return sum(terms[1:], terms[0])
 
 
 @formula("power of the first N chips, in the order in which they come online", unit="W")
@@ -69,8 +69,10 @@ def power_of_first(
 @formula("sum of P over sources that run on the day", unit="W")
 def supply_on(day: Num, starts: Sequence[Num], ends: Sequence[Num], powers: Sequence[Num]) -> Num:
     """Power [W] of the sources that have started by a day and not ended."""
-    terms = [p * ((s <= day) & (day < e)) for s, e, p in zip(starts, ends, powers, strict=True)]
-    return cast("Num", sum(terms[1:], terms[0])) if terms else 0.0
+    terms = [
+        p * (is_on(s, day) - is_on(e, day)) for s, e, p in zip(starts, ends, powers, strict=True)
+    ]
+    return sum(terms[1:], terms[0]) if terms else 0.0
 
 
 @formula("first day from t0 on which the sources give P", unit="date")
