@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
@@ -18,7 +19,8 @@ from chares.ledger import Figure, NotAsked, replay
 from chares.permit import Item, PowerSource
 from chares.spec import Case, Site
 
-LAW = Path(__file__).parent / "law"
+ROOT = Path(__file__).parent.parent
+LAW = ROOT / "tests" / "law"
 GB, MM2, MW = 1e9, 1e-6, 1e6
 
 
@@ -93,6 +95,24 @@ def test_sentence(case: dict[str, Any]) -> None:
 def test_every_row_of_the_status_table_has_a_sentence() -> None:
     rows = {c.values[0].get("row") for c in sentences()}
     assert {f"F{n:04d}" for n in range(332, 346)} <= rows
+
+
+def test_the_rows_that_sentences_rest_on_exist() -> None:
+    table = ROOT.parent / "shared" / "data" / "law_verified.csv"
+    if not table.is_file():
+        pytest.skip("the reading of the law is not beside this checkout")
+    with table.open(encoding="utf-8") as lines:
+        rows = {row["fact_id"] for row in csv.DictReader(lines)}
+    rows |= {"F0414", "F0416", "F0417"}  # site power, in the table of facts
+    cited = {c.values[0]["row"] for c in sentences() if "row" in c.values[0]}
+    assert cited <= rows
+
+
+def test_the_page_names_every_instrument() -> None:
+    page = (ROOT / "docs" / "permit.md").read_text(encoding="utf-8")
+    listed = load().document("law/instruments")
+    ids = [i for door in ("export", "import", "tariff", "report", "power") for i in listed[door]]
+    assert not [i for i in ids if f"`{i}`" not in page]
 
 
 # the two formulas -------------------------------------------------------------------------
@@ -340,3 +360,25 @@ def test_a_rule_that_is_not_understood_is_refused(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(DataError):
             read_instrument(facts, "3a090-2023")
         monkeypatch.undo()
+
+
+def test_a_duty_as_plain_data() -> None:
+    plain = permit.tariff("h200-sxm", date(2026, 2, 1)).as_dict()
+    assert plain["rate"] == 0.25
+    assert "section-232-2026.rate@2026-01-15" in plain["facts"]
+
+
+def test_the_sources_of_a_known_site() -> None:
+    sources = permit.power_sources("colossus-1")
+    assert sum(s.power for s in sources if s.kind == "turbines") == pytest.approx(421 * MW)
+    found = permit.power(sources, "memphis", date(2026, 4, 1))
+    assert found.verdict == "denied"
+    with pytest.raises(InputError, match="no source of power"):
+        permit.power_sources("memphis")
+
+
+def test_power_before_anything_runs() -> None:
+    source = [PowerSource("grid", 150 * MW, date(2025, 5, 1), until=date(2026, 5, 1))]
+    assert permit.power(source, "memphis", date(2025, 4, 30)).paragraph == "nothing runs"
+    assert permit.power(source, "memphis", date(2025, 5, 1)).verdict == "allowed"
+    assert permit.lawful_power(source, "memphis").lawful(date(2026, 5, 1)) == 0

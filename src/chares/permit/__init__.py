@@ -28,10 +28,11 @@ from chares.permit.site_power import (
     lawful_power,
     limits,
     power,
+    power_sources,
 )
 
 __all__ = [
     "VERDICTS", "Duty", "Item", "LawfulPower", "Limits", "PowerSource", "Verdict", "check", "chip",
     "cluster_operations", "export", "from_numbers", "importing", "lawful_power", "limits",
-    "performance_density", "power", "report", "reports", "tariff", "total_processing_performance",
+    "performance_density", "power", "power_sources", "report", "reports", "tariff", "total_processing_performance",
 ]  # fmt: skip

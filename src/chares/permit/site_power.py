@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from chares.errors import CharesError
+from chares.errors import CharesError, InputError
 from chares.facts import Facts, load
 from chares.ledger import NotAsked
 from chares.permit.answers import Verdict
@@ -123,6 +123,21 @@ def limits(site: Site | None, facts: Facts | None = None) -> Limits | NotAsked:
     return lawful_power(sources, _place(site, facts), facts, used)
 
 
+def power_sources(id: str, facts: Facts | None = None) -> list[PowerSource]:
+    """The sources of power that are known of a site (``colossus-1``), in watts by first day.
+
+    Raises `UnknownName` for a site that does not exist, `InputError` (``no-sources``) where none
+    is recorded.
+    """
+    sources, _ = _recorded(id, facts or load())
+    if not sources:
+        raise InputError(
+            "no-sources", f"no source of power is known of `{id}`",
+            hint="give a case whose site names its supplies",
+        )  # fmt: skip
+    return sources
+
+
 def lawful_power(
     sources: Sequence[PowerSource], place: str, facts: Facts | None = None, used: Sequence[str] = ()
 ) -> Limits:
@@ -230,15 +245,12 @@ def _place(site: Site, facts: Facts) -> str:
 
 
 def _recorded(id: str, facts: Facts) -> tuple[list[PowerSource], list[str]]:
-    """The sources of a known site: each rise of a recorded series is a batch from its day."""
-    stock = facts
+    """The sources of a known site and the keys of their records: each rise of a recorded series
+    is a batch from its day."""
     sources, used = [], []
     for kind, quantity in SERIES.items():
-        if quantity not in stock.quantities(id):
-            continue
-        records = sorted(
-            (r for r in stock.all(id, quantity) if r.valid_from), key=lambda r: str(r.valid_from)
-        )
+        known = facts.all(id, quantity) if quantity in facts.quantities(id) else []
+        records = sorted((r for r in known if r.valid_from), key=lambda r: str(r.valid_from))
         before = 0.0
         for record in records:
             used.append(record.key)
