@@ -11,6 +11,13 @@ from chares.money.running import Section, mean_rent, run_time, section
 from chares.money.statement import Line, LoanYear, Ownership, Stand, Use, call, named
 from chares.units import YEAR
 
+YEARLY = {  # what each line of a year counts
+    "hardware": "Chips, servers and network, in equal parts over their life.",
+    "building": "Building, power and cooling, in equal parts over their life.",
+    "interest": "On the opening balance of all capital, as if nothing were repaid.",
+    "energy": "Facility power in the hours of use, at the price of the place.",
+}
+
 
 def fleet_year(rates: Rates, use: Use, site: Timeline | NotAsked, last: Stand) -> Section:
     """What a year of owning costs: wear, interest on the opening balance, electricity."""
@@ -30,7 +37,7 @@ def fleet_year(rates: Rates, use: Use, site: Timeline | NotAsked, last: Stand) -
     lines = []
     for id, label, amount in amounts:
         amount = named(amount, f"bill.year.{id}", f"{label}, a year")
-        lines.append(Line(amount.id, label, scope, amount))
+        lines.append(Line(amount.id, label, scope, amount, YEARLY[id]))
     others = [energy]
     if (time := run_time(use)) is not None:
         share = call(costs.share_of_fleet_year, time, last.chips)

@@ -134,13 +134,23 @@ class Rates:
 
     # rent and finance -----------------------------------------------------------------------
 
-    def rent(self, chip: str, on: date) -> Figure | None:
-        """Hourly rent of a chip on a day (USD per chip and second)."""
+    def rent(self, chip: str, on: date, later: bool = False) -> Figure | None:
+        """Hourly rent of a chip on a day (USD per chip and second).
+
+        ``later`` takes the first record where all begin after the day.
+        """
         if self.finance.hourly_price is not None:
             return self.case.given(
                 "finance.hourly_price", self.finance.hourly_price, "USD/s", "rent of a chip"
             )
-        return rent(chip, on, self.facts)
+        subject = f"rental-{chip}"
+        if subject not in self.facts.ids("prices"):
+            return None
+        for quantity in RENTS:
+            found = held(self.facts, subject, quantity, on)
+            if found and (later or found.valid_from is None or found.valid_from <= on):
+                return found.figure(f"{chip}: rent")
+        return None
 
     def interest(self, on: date) -> Figure:
         """Rate of interest, per time."""

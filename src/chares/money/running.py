@@ -41,16 +41,22 @@ def run_day(rates: Rates, use: Use) -> date:
     return date.fromordinal(int(use.start.value)) if use.start else rates.case.as_of
 
 
+def rents(rates: Rates, use: Use, on: date) -> list[tuple[str, Figure, Figure | None]]:
+    """Each kind of chip with its count and its rent: of the day where any kind has one, else the
+    first on record."""
+    found = [(chip, n, rates.rent(chip, on)) for chip, n, _ in use.chips]
+    if any(price for _, _, price in found):
+        return found
+    return [(chip, n, rates.rent(chip, on, later=True)) for chip, n, _ in use.chips]
+
+
 def mean_rent(rates: Rates, use: Use, on: date) -> Figure | None:
     """Rent of the fleet's chips on a day, each kind by its count; kinds without one left out."""
-    if not use.chips or rates.finance.hourly_price is not None:
-        return rates.rent("", on) if rates.finance.hourly_price is not None else None
-    priced = [(count, rates.rent(chip, on)) for chip, count, _ in use.chips]
-    found = [(count, price) for count, price in priced if price]
-    if not found:
-        return None
-    if len({price.key for _, price in found}) == 1:
-        return found[0][1]
+    if rates.finance.hourly_price is not None:
+        return rates.rent("", on)
+    found = [(n, price) for _, n, price in rents(rates, use, on) if price]
+    if len({price.key for _, price in found}) <= 1:
+        return found[0][1] if found else None
     mean = call(costs.mean_by_count, [n for n, _ in found], [p for _, p in found])
     return named(mean, "", "mean rent of the fleet", "USD/s")
 
@@ -76,7 +82,10 @@ def rented(rates: Rates, use: Use) -> Section | str | None:
 def _rent_note(rates: Rates, use: Use) -> str:
     if rates.finance.hourly_price is not None:
         return "At the hourly price that the case gives."
-    return f"At the rent of the chips, nearest to {run_day(rates, use)}."
+    on = run_day(rates, use)
+    lacking = sorted({chip for chip, _, price in rents(rates, use, on) if price is None})
+    others = f"; {', '.join(lacking)}, whose rent is not known, like the others" if lacking else ""
+    return f"At the rent of the chips on {on}, or the first on record{others}."
 
 
 def owned(rates: Rates, use: Use) -> Section | str | None:
