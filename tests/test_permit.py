@@ -215,6 +215,16 @@ def test_numbers_among_the_flips_are_true() -> None:
     assert any("input-output bandwidth at least 600 GB/s" in f for f in h800.flips)
 
 
+def test_the_nearest_line_of_a_report_is_told() -> None:
+    day = date(2024, 6, 1)
+    grok = permit.report(day, training_operations=4.64e26)
+    assert [f for f in grok.flips if f.startswith("training")] == [
+        "training at most 1e26 FLOP (now 4.64e26 FLOP): allowed"
+    ]
+    cells = permit.report(day, training_operations=5e22, biological=True)
+    assert cells.flips[0] == "training above 1e23 FLOP (now 5e22 FLOP): notify"
+
+
 def test_h20_leaves_the_letters_below_800_gb_per_second() -> None:
     # 1,700 - 900 = 800 GB/s of DRAM, where the sum is met first
     found = permit.export("h20", "CN", date(2025, 5, 1))

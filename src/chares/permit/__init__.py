@@ -34,5 +34,6 @@ from chares.permit.site_power import (
 __all__ = [
     "VERDICTS", "Duty", "Item", "LawfulPower", "Limits", "PowerSource", "Verdict", "check", "chip",
     "cluster_operations", "export", "from_numbers", "importing", "lawful_power", "limits",
-    "performance_density", "power", "power_sources", "report", "reports", "tariff", "total_processing_performance",
+    "performance_density", "power", "power_sources", "report", "reports", "tariff",
+    "total_processing_performance",
 ]  # fmt: skip

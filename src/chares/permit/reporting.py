@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from math import log
 
 from chares.errors import InputError
 from chares.facts import Facts, load
@@ -158,8 +159,12 @@ def _keys(act: Instrument, case: Measured, verdict: str, rule: Rule | None) -> t
 def _flips(
     act: Instrument, case: Measured, on: date, verdict: str, cluster: Mapping[str, float]
 ) -> Iterator[str]:
-    for condition in dict.fromkeys(c for r in _asked(act, case) for c in r.when):
-        yield from _turn(act, case, on, verdict, condition)
+    told: set[str] = set()
+    conditions = dict.fromkeys(c for r in _asked(act, case) for c in r.when)
+    for condition in sorted(conditions, key=lambda c: _distance(c, case)):
+        found = [] if condition.measure in told else [*_turn(act, case, on, verdict, condition)]
+        told |= {condition.measure} if found else set()
+        yield from found
     for dtype, speed in cluster.items():
         then = _answer(act, {**case, "cluster_operations": speed}, on)[0]
         if then != verdict:
@@ -175,6 +180,14 @@ def _flips(
         if then != verdict:
             yield f"from {day}: {then}"
             break
+
+
+def _distance(condition: Condition, case: Measured) -> float:
+    """How far a measure is from a limit, in powers of e (flags and unknowns first)."""
+    value = case[condition.measure]
+    if condition.test == "is" or not value:
+        return 0.0
+    return abs(log(float(value) / float(condition.limit)))
 
 
 def _turn(

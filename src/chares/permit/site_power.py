@@ -177,7 +177,9 @@ def power(
     flips = [f"from {s.start}: {_mw(s.lawful)} lawful of {_mw(s.installed)}" for s in later[:2]]
     if step.excess > 0:
         flips.append(f"a permit for {_mw(step.excess)} more")
-    paragraph = step.because[-1].split(":")[0] if step.because else "no permit needed"
+    paragraph = found.status[0].split(":")[0] if found.status and step.turbines else "none needed"
+    if verdict == "unknown":
+        paragraph = "no rule is kept for the place"
     return Verdict(
         verdict, policy, paragraph, step.because, found.facts, tuple(flips), found.status,
         question, on,
@@ -192,7 +194,9 @@ def _step(on: date, sources: Iterable[PowerSource], regime: _Regime | None) -> L
     free = sum(s.power for s in running if s not in asked)
     total = sum(s.power for s in asked)
     own = sum(s.power for s in running if s.kind in NEED_PERMIT and s.permitted)
-    because = [f"Without a permit of their own: {_mw(free)}."] if free else []
+    because = (
+        [f"Grid, and what else needs no permit here or has its own: {_mw(free)}."] if free else []
+    )
     if regime is None:
         if asked:
             because.append(f"No rule is kept for the place: {_mw(total)} of turbines are unclear.")
