@@ -90,6 +90,7 @@ def test_deepseek_v3_costs_what_its_report_says(facts: Facts) -> None:
     assert value(bill, "bill.total") == pytest.approx(5.576e6)
     assert bill.scope == "final-run-rented"
     assert bill.scope_of("bill.total") == "final-run"
+    assert repr(bill) == "<Bill: 5.576e+06 USD, final run, rented; 5 scopes>"
 
 
 def test_rent_is_looked_up_where_the_case_gives_none(facts: Facts) -> None:
@@ -207,6 +208,17 @@ def test_colossus_capital_holds_epochs_within_its_interval(
     assert ends.low <= published <= ends.high
 
 
+def test_colossus_with_blackwell_holds_epochs_capital(facts: Facts) -> None:
+    """230,000 chips on 2025-07-22: Epoch's timeline has 11.4 billion, an older export 12.86."""
+    more = "  - {chip: gb200, count: 30000, online: 2025-07-22}\nsite:"
+    bill = bill_of(COLOSSUS.replace("site:", more, 1), facts)
+    computed = bill.figures["bill.capital_at(230000)"]
+    ends = intervals([computed])[computed.id]
+    assert bill.figures["bill.capital_published(230000)"].value == 11.4e9
+    assert ends.low <= 11.4e9 <= ends.high
+    assert ends.low <= 12.86e9 <= ends.high
+
+
 def test_capital_is_answered_for_any_count(facts: Facts) -> None:
     bill = bill_of(COLOSSUS, facts)
     assert value(bill, "bill.capital_at(60000)") == value(bill, "bill.capital_at(100000)")
@@ -302,6 +314,8 @@ def test_loan_table_of_a_case_with_interest(facts: Facts) -> None:
     years = bill_of(COLOSSUS, facts).loan
     assert [y.year for y in years] == [0, 1, 2, 3, 4]
     assert years[0].level.value == pytest.approx(1.0)
+    assert bill_of(COLOSSUS, facts).figure("bill.loan.bullet(3)") is not None
+    assert years[3].bullet.value == pytest.approx(1 / 10**-0.42)
     assert years[-1].level.value == pytest.approx(0.0, abs=1e-9)
     assert all(a.bullet.value < b.bullet.value for a, b in pairwise(years))
     assert bill_of(COLOSSUS.replace("interest: 12.5 %, ", ""), facts).loan == ()
@@ -451,6 +465,42 @@ def test_rent_changes_on_its_day(facts: Facts, day: str, price: float) -> None:
     found = rates.rent("h100-sxm", date.fromisoformat(day))
     assert found is not None
     assert found.value * HOUR == pytest.approx(price)
+
+
+def test_rent_by_the_front_door(facts: Facts) -> None:
+    """An H200's first record is of May 2026; a chip without a list has no rent."""
+    found = money.rent("h200-sxm", date(2025, 1, 1), facts)
+    assert found is not None
+    assert found.value * HOUR == pytest.approx(4.0)
+    assert money.rent("h200-sxm", date(2025, 1, 1), facts, later=False) is None
+    assert money.rent("b200", date(2026, 6, 1), facts) is None
+
+
+def test_life_and_interest_of_the_day_where_the_case_is_silent(facts: Facts) -> None:
+    """Epoch's server life: 3 years to 2020, 4 to 2022, then 5; debt on chips 10.5 %."""
+    silent = Rates(parse_case("name: x\nas_of: 2025-01-01\n"), facts)
+    lives = [silent.life(date(y, 12, 31)).value / YEAR for y in (2020, 2021, 2022, 2023)]
+    assert lives == pytest.approx([3, 4, 4, 5])
+    assert silent.interest(date(2025, 7, 22)).value * YEAR == pytest.approx(0.105)
+    assert silent.building_life().value / YEAR == pytest.approx(15)
+
+
+def test_energy_as_simulated_and_of_a_mixed_fleet(facts: Facts) -> None:
+    """A simulated energy is taken as it is; else the mean server of the fleet draws it."""
+    joules = leaf("case:e", 7.2e12, "J")
+    bill = bill_of(COLOSSUS, facts, chip_time=chip_time(1e6), energy=joules)
+    assert value(bill, "bill.run_energy") == 7.2e12
+    assert value(bill, "bill.energy") == pytest.approx(7.2e12 / 3.6e9 * 62)
+    text = """
+name: x
+as_of: 2024-09-01
+fleet: [{chip: h100-sxm, count: 300, online: 2024-03-01},
+        {chip: a100-sxm-40gb, count: 100, online: 2024-03-01}]
+site: {pue: 1.1}
+"""
+    bill = bill_of(text, facts, chip_time=chip_time(1000))
+    mean = (300 * 1275 + 100 * 812.5) / 400
+    assert value(bill, "bill.run_energy") == pytest.approx(1000 * HOUR * mean * 0.75 * 1.1)
 
 
 def test_a_price_from_before_its_first_record_is_the_first(facts: Facts) -> None:

@@ -143,14 +143,7 @@ class Rates:
             return self.case.given(
                 "finance.hourly_price", self.finance.hourly_price, "USD/s", "rent of a chip"
             )
-        subject = f"rental-{chip}"
-        if subject not in self.facts.ids("prices"):
-            return None
-        for quantity in RENTS:
-            found = held(self.facts, subject, quantity, on)
-            if found and (later or found.valid_from is None or found.valid_from <= on):
-                return found.figure(f"{chip}: rent")
-        return None
+        return rent(chip, on, self.facts, later)
 
     def interest(self, on: date) -> Figure:
         """Rate of interest, per time."""
@@ -180,12 +173,16 @@ class Rates:
         return self.case.given("finance.utilisation", self.finance.utilisation, "1", "hours in use")
 
 
-def rent(chip: str, on: date, facts: Facts) -> Figure | None:
-    """Hourly rent of a chip on a day (USD per chip and second), None where none is known."""
+def rent(chip: str, on: date, facts: Facts, later: bool = True) -> Figure | None:
+    """Hourly rent of a chip on a day (USD per chip and second), None where none is known.
+
+    Where all records begin after the day the first of them is taken, if ``later`` allows it.
+    """
     subject = f"rental-{chip}"
     if subject not in facts.ids("prices"):
         return None
     dated = [held(facts, subject, quantity, on) for quantity in RENTS]
     found = [f for f in dated if f]
     begun = [f for f in found if f.valid_from is None or f.valid_from <= on]
-    return (begun or found)[0].figure(f"{chip}: rent") if found else None
+    chosen = begun or (found if later else [])
+    return chosen[0].figure(f"{chip}: rent") if chosen else None

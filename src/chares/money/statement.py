@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from chares.ledger import Figure
+from chares.ledger import Figure, show_value
 
 # What a scope is called, the word of claims for it, what it counts and what it leaves out.
 SCOPES: dict[str, tuple[str, str, str, str]] = {
@@ -144,11 +144,19 @@ class Bill:
     missing: tuple[str, ...]
     figures: dict[str, Figure] = field(repr=False)
 
+    def __repr__(self) -> str:
+        total = show_value(self.figures["bill.total"].value)
+        return f"<Bill: {total} USD, {SCOPES[self.scope][0]}; {len(self.scopes)} scopes>"
+
     def figure(self, id: str) -> Figure | None:
         """The figure with an id; ``bill.capital_at(100000)`` is the capital when the site first
-        had that many chips."""
+        had that many chips, ``bill.loan.bullet(3)`` debt over value after three years."""
         if id in self.figures:
             return self.figures[id]
+        for year in self.loan:
+            for figure in (year.value, year.level, year.bullet):
+                if figure.id == id:
+                    return figure
         match = re.fullmatch(r"bill\.capital_at\(([1-9][\d_]{0,14})\)", id)
         if not match:
             return None
