@@ -30,6 +30,7 @@ class Calibration:
     depth: Num = 200.0  # steps of k that filling and draining a tile's pipeline cost
     attention: Num = 0.55  # of the 16-bit peak, fused attention with head size 128, forward
     attention_backward: Num = 0.80  # speed of the backward kernel against the forward one
+    unaligned: Num = 16.0  # times longer for unfused attention, heads not a multiple of 8 wide
     memory: Num = 0.75  # of the memory bandwidth
     passes: Num = 1.0  # memory traffic of elementwise operations against the fused minimum
     unfused: Num = 1.6  # times more where elementwise kernels are not fused

@@ -168,12 +168,16 @@ def _expert_time(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> tuple[
     return np.hypot(flops * rates.linear, traffic * rates.byte), weights
 
 
-def _core(shape: Shape, s: Strategy, tokens: Num, rates: Rates, backward: Num) -> tuple[Num, Num]:
+def _core(
+    shape: Shape, s: Strategy, tokens: Num, rates: Rates, c: Calibration
+) -> tuple[Num, Num]:
     """Forward and backward seconds of the attention core.
 
     Fused: 4 FLOPs per token pair and head dimension, forward; 2.5 times that backward
-    (Dao 2023). Unfused: the full square, and its scores through memory.
+    (Dao 2023). Unfused: the full square, without tensor cores where heads are not a multiple of 8
+    wide, and its scores through memory.
     """
+    backward = c.attention_backward
     d_qk, d_v, _ = _attention_dimensions(shape)
     heads = shape.n_heads / s.tp
     span = attended(s.seq_len, shape.window, shape.window_layers / shape.n_layers)
@@ -183,7 +187,8 @@ def _core(shape: Shape, s: Strategy, tokens: Num, rates: Rates, backward: Num) -
     if np.all(np.asarray(s.flash) == 1):
         return fused, 2.5 / backward * fused
     pairs = tokens * s.seq_len
-    square = 2.0 * pairs * width * rates.head
+    slow = np.where(np.asarray(shape.d_head) % 8 > 0, c.unaligned, 1.0)
+    square = 2.0 * pairs * width * rates.head * slow
     scores = pairs * heads * 2.0 * rates.byte  # one pass over the scores in 16 bits
     flash = np.asarray(s.flash) > 0
     return (
@@ -274,7 +279,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         np.moveaxis(RECOMPUTED[np.asarray(s.recompute, dtype=np.intp)], -1, 0) * s.recompute_share
     )
     p = _projections(shape, s, tokens, rates)
-    core, core_back = _core(shape, s, tokens, rates, c.attention_backward)
+    core, core_back = _core(shape, s, tokens, rates, c)
     elementwise, routing = _elementwise(shape, s, tokens, c, moe, p.inputs, rates)
     ffn = (1.0 - moe) * p.ffn + moe * p.shared
     experts = moe * p.experts * c.imbalance / c.grouped
@@ -305,7 +310,9 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         tp_exposed=_hidden(tp_total, linear, overlap_tp),
         cp_exposed=_hidden(cp_total, attention, ring),
         ep_exposed=_hidden(ep_total, linear + expert_total + attention, overlap_ep),
-        host=(c.host + moe * c.moe_host) * (1.0 - s.graphs),
+        # operations that the host launches: a third more with recomputation, more with collectives
+        host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)
+        * (1.0 - s.graphs),
         forward=dense + core + elementwise + routing + experts + tensor + exchange,
         weight_gradient=dense + experts,
         head=head + loss,

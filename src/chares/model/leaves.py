@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import date
 from typing import TYPE_CHECKING
 
 from chares.ledger import Figure, leaf
-from chares.model.calibration import Calibration, load_calibration
+from chares.model.calibration import (
+    REFERENCE_AGE,
+    Calibration,
+    Setting,
+    load_calibration,
+)
 from chares.model.hardware import FACT_NAMES, Hardware
 from chares.model.shape import Shape, shape_of
 
@@ -40,24 +46,27 @@ def shape_figures(facts: Facts, model: str) -> tuple[Figure, ...]:
     for f in fields(Shape):
         key = f"{model}.shape.{f.name}"
         value = float(facts.changed(key, getattr(shape, f.name)))
-        found.append(
-            leaf(key, value, "1", kind=kind, label=f.name, source=source, where=where)
-        )
+        found.append(leaf(key, value, "1", kind=kind, label=f.name, source=source, where=where))
     return tuple(found)
 
 
-def calibration_figures(facts: Facts, chip: str, family: str) -> tuple[Figure, ...]:
-    """The fitted parameters for a chip under a framework family, as leaves, in the order of
-    `Calibration`'s fields."""
+def setting_of(facts: Facts, chip: str, family: str, on: date | None = None) -> Setting:
+    """What decides the calibration of a chip under a framework family, with software of a day."""
     tags = facts.subject(chip).tags
-    known = {q: facts.get(chip, q).value for q in ("peak_bf16", "tdp") if facts.has(chip, q)}
-    fitted = load_calibration(facts).calibration(
-        tags.get("vendor", ""),
-        tags.get("generation", ""),
-        family,
-        tdp=known.get("tdp", 0.0),
-        peak_16=known.get("peak_bf16", 0.0),
-    )
+    age = REFERENCE_AGE
+    if on is not None and facts.has(chip, "launch"):
+        age = max(0.0, (on - facts.get(chip, "launch").day).days / 365.25)
+    tdp, peak = (_hardware(facts, chip, name).value for name in ("tdp", "peak_16"))
+    vendor, generation = tags.get("vendor", ""), tags.get("generation", "")
+    return Setting(vendor, generation, family, tdp, peak, age)
+
+
+def calibration_figures(
+    facts: Facts, chip: str, family: str, on: date | None = None
+) -> tuple[Figure, ...]:
+    """The fitted parameters for a chip under a framework family, as leaves, in the order of
+    `Calibration`'s fields. ``on``: the day of the software (None: two years after launch)."""
+    fitted = load_calibration(facts).calibration(setting_of(facts, chip, family, on))
     found = []
     for f in fields(Calibration):
         key = f"calibration.{chip}.{family}.{f.name}"

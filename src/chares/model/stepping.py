@@ -78,8 +78,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     work = _Work.of(layers, shape, s, hardware, c)
     most, first_to_last = work.stage, work.pass_through
     bubble = (s.pp > 1) * _bubble_share(s) * (first_to_last - most)
-    host_layers = np.ceil(shape.n_layers / s.pp)
-    host = np.maximum(0.0, host_layers * layers.host - most) * m
+    host = m * (_slower(work.stage, work.layers * layers.host) - work.stage)
     pp = _pipeline_sends(layers, shape, s, hardware, c, links)
     dp, optimizer = _gradients(layers, shape, s, hardware, c, links, work)
     n = work.layers * m
@@ -152,6 +151,12 @@ class _Work:
             np.maximum(inner, outer),
             whole,
         )
+
+
+def _slower(device: Num, host: Num) -> Num:
+    """The longer of two times that run side by side, rounded where they are near: the 4-norm."""
+    a, b = device * device, host * host
+    return np.sqrt(np.sqrt(a * a + b * b))
 
 
 def _accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
