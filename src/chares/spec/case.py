@@ -191,7 +191,7 @@ class Market(Part):
 class Claim(Part):
     """What was said, by whom, about which figure."""
 
-    id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=60)]
+    id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9.-]*$", max_length=60)]
     says: Name
     who: Name = ""
     through: Name | None = None

@@ -182,28 +182,46 @@ def _set(root: Node, change: str) -> None:
     *parents, last = path.strip().split(".")
     for word in parents:
         node = _enter(node, word, where)
+    if isinstance(node.value, list) and last.isdecimal():
+        node.value[_index(node.value, last, where)] = value
+        return
     if isinstance(node.value, list):
-        node = _enter(node, "", where)
+        node = _only(node.value, where)
+    if node.value is None:
+        node.value = {}
     if not isinstance(node.value, dict):
         raise InputError("bad-set", f"`{shorten(path)}` has no parts to set", where=where)
     node.value[last] = value
 
 
 def _enter(node: Node, word: str, where: str) -> Node:
+    """The part of ``node`` that a setting goes into; one that is not there is made."""
+    if isinstance(node.value, list) and word.isdecimal():
+        entry: Node = node.value[_index(node.value, word, where)]
+        return entry
     if isinstance(node.value, list):
-        if word.isdigit() and int(word) < len(node.value):
-            entry: Node = node.value[int(word)]
-            return entry
-        if len(node.value) != 1:
-            raise InputError(
-                "ambiguous-set",
-                f"there are {len(node.value)} entries here",
-                where=where,
-                hint="name one by its index, such as `fleet.0.count=5000`",
-            )
-        node = node.value[0]
-        return _enter(node, word, where) if word else node
+        return _enter(_only(node.value, where), word, where)
+    if node.value is None:
+        node.value = {}
     if isinstance(node.value, dict):
         child: Node = node.value.setdefault(word, Node({}, node.line, file=where))
         return child
     raise InputError("bad-set", f"`{shorten(word)}` is not a part", where=where)
+
+
+def _index(entries: Sequence[Node], word: str, where: str) -> int:
+    if len(word) > 9 or int(word) >= len(entries):
+        hint = f"the first is 0, the last {len(entries) - 1}" if entries else "the list is empty"
+        raise InputError("bad-set", f"there is no entry {shorten(word)}", where=where, hint=hint)
+    return int(word)
+
+
+def _only(entries: Sequence[Node], where: str) -> Node:
+    if len(entries) != 1:
+        raise InputError(
+            "ambiguous-set",
+            f"there are {len(entries)} entries here",
+            where=where,
+            hint="name one by its index, such as `fleet.0.count=5000`",
+        )
+    return entries[0]
