@@ -218,7 +218,7 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
     batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "batch")
     tokens = case.given("train.tokens", train.tokens, "token", "training tokens")
     chip_parts = hardware_figures(facts, chip)
-    fit = calibration_figures(facts, chip, FAMILY)
+    fit = calibration_figures(facts, chip, FAMILY, train.start or case.as_of)
     asked = asking(
         Shape(*[f.value for f in shape]),
         Hardware(*[f.value for f in chip_parts]),
