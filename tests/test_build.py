@@ -29,7 +29,7 @@ from chares.build.power import (
 )
 from chares.errors import UnknownName
 from chares.facts import Facts, load
-from chares.ledger import Figure, NotAsked, leaves, nodes, replay
+from chares.ledger import Figure, NotAsked, intervals, leaves, nodes, replay
 from chares.permit import limits
 from chares.spec import Case, parse_case, read_case
 
@@ -120,6 +120,8 @@ def test_with_the_grid_alone_no_chip_runs_in_2024(colossus: Timeline) -> None:
     """150 MW from 2025-05-01: 263 days after the first 25,000 chips ran."""
     assert value(colossus, "site.grid_only_day") == day("2025-05-01")
     assert value(colossus, "site.grid_only_wait") == 263 * DAY
+    spread = intervals([colossus.figures["site.grid_only_day"]])["site.grid_only_day"]
+    assert spread.low == spread.high == day("2025-05-01")  # 8 MW of an old line change nothing
     first, second, third = colossus.phases
     assert first.grid_only is not None
     assert first.grid_only.value == day("2025-05-01")
@@ -234,6 +236,17 @@ def test_power_that_no_source_carries() -> None:
     assert site.critical == "power"
     assert site.phases[1].carried is None
     assert "site.phase2.carried" not in site.figures
+
+
+def test_a_chip_without_a_known_server_takes_the_factor_of_the_h100() -> None:
+    class Serverless(Facts):
+        def has(self, subject: str, quantity: str, on: date | None = None) -> bool:
+            return quantity != "server_power" and super().has(subject, quantity, on)
+
+    stock = Serverless(FACTS._content)
+    site = build("name: f\nas_of: 2025-03-01\nfleet: [{chip: h200-sxm, count: 8}]", None, stock)
+    assert site.figures["site.server_power(h200-sxm)"].value == pytest.approx(700 * 1.82)
+    assert "8 chips" in repr(site)
 
 
 # formulas ---------------------------------------------------------------------------------------

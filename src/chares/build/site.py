@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from chares.permit import Limits
 
 LEAD_TIMES = "build-lead-times"
-ANY = 1.0  # W: less than any chip draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +167,10 @@ def _grid_only(
 ) -> tuple[Figure, ...]:
     """What the calendar would be if there were only the grid."""
     grid = [s for s in carrying(supply) if s.kind == "grid"]
-    day = first_day(ANY, start or first.online, grid)
+    day = first_day(first.facility_power, start or first.online, grid)
     if day is None:
         return ()
-    day = day.named("site.grid_only_day", "first day on which the grid alone runs any chip")
+    day = day.named("site.grid_only_day", "first day on which the grid alone carries phase 1")
     wait = figure_of(elapsed, first.online, day)
     return day, wait.named("site.grid_only_wait", "what waiting for the grid would have cost")
 
