@@ -34,6 +34,27 @@ def facts(words: tuple[str, ...], on: date | None, known_by: date | None, as_jso
     )
 
 
+@click.command(
+    epilog="\b\nExamples:\n  chares law\n  chares law 3a090-2023 --as-of 2024-01-01"
+    "\n  chares law law/us/letters-2025-04"
+)
+@click.argument("path", required=False, default="")
+@click.option("--as-of", type=DAY, help="The day asked about (default: today).")
+@click.option("--known-by", type=DAY, help="Only what was published by then.")
+def law(path: str, as_of: date | None, known_by: date | None) -> None:
+    """Print an instrument of law as it stood on a day; without PATH, list all that are kept."""
+    from chares import report
+    from chares.errors import UnknownName
+    from chares.facts import load
+
+    table = load().known(known_by)
+    name = path.removesuffix(".yaml").rsplit("/", 1)[-1]
+    kept = [i for c in table.collections() if c.startswith("law") for i in table.ids(c)]
+    if name and name not in kept:
+        raise UnknownName("law", path, kept)
+    click.echo(report.law_text(table, as_of or date.today(), name))
+
+
 @click.command()
 def cases() -> None:
     """List the worked cases that come with chares."""

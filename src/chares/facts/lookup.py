@@ -58,6 +58,10 @@ class Facts:
         """The subjects of a collection (``chips``), sorted."""
         return [i for i, s in self._content["subjects"].items() if s["collection"] == collection]
 
+    def collections(self) -> list[str]:
+        """The names of all collections (``chips``, ``law/us``), sorted."""
+        return sorted({str(s["collection"]) for s in self._content["subjects"].values()})
+
     def subject(self, id: str) -> Subject:
         """A subject's name, aliases and tags."""
         raw = self._raw(id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chares.errors import InputError, NoPlan
-from chares.ledger import Figure, NotAsked, Num, formula, leaf, pick
+from chares.ledger import Figure, NotAsked, Num, formula, leaf, pick, total
 from chares.model import (
     RECOMPUTATIONS,
     SCHEDULES,
@@ -128,6 +128,12 @@ def implied_mfu(compute: Num, chip_time: Num, peak: Num) -> Num:
     return compute / (chip_time * peak)
 
 
+@formula("chip-time / N", "s")
+def reported_time(chip_time: Num, chips: Num) -> Num:
+    """How long ``chips`` ran, if all ran all the time."""
+    return chip_time / chips
+
+
 @formula("D / (global batch x sequence length)", "1")
 def step_count(tokens: Num, global_batch: Num, seq_len: Num) -> Num:
     """Steps of the run."""
@@ -175,7 +181,9 @@ def _fleet(case: Case, facts: Facts) -> tuple[str, Figure]:
     most = max(count, key=lambda c: count[c])
     train = case.train
     if train and train.chips:
-        return most, case.given("train.chips", train.chips, "chip", "chips that train")
+        return most, case.given(
+            "train.chips", train.chips, "chip", "chips that train", train.source
+        )
     parts = [
         case.given(f"fleet[{i}].count", b.count, "chip", f"{b.chip}: chips", b.source)
         for i, b in enumerate(case.fleet)
@@ -198,7 +206,7 @@ def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> 
             "`train` needs a `model` with `tokens`, or `compute` with `mfu`",
             hint="such as `train: {compute: 4.64e26 FLOP, mfu: 40 %}`",
         )
-    compute = case.given("train.compute", train.compute, "FLOP", "training compute")
+    compute = case.given("train.compute", train.compute, "FLOP", "training compute", train.source)
     u = train.mfu
     mfu = case.given("train.mfu", u.likely, "1", "model FLOP utilisation", low=u.low, high=u.high)
     quantity = PEAKS[train.precision]
@@ -216,7 +224,7 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
     shape = shape_figures(facts, model)
     seq = case.given("train.seq_len", train.seq_len or _context(model, facts), "token", "length")
     batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "batch")
-    tokens = case.given("train.tokens", train.tokens, "token", "training tokens")
+    tokens = case.given("train.tokens", train.tokens, "token", "training tokens", train.source)
     chip_parts = hardware_figures(facts, chip)
     fit = calibration_figures(facts, chip, FAMILY, train.start or case.as_of)
     asked = asking(
@@ -239,7 +247,7 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
         split = _chosen(found.best[0].strategy)
     bundle = training_step(chip_parts, shape, split, fit)
     figures = _step_figures(bundle, shape, tokens, batch, seq, facts)
-    figures |= _reported(case, train, chip, figures, facts)
+    figures |= _reported(case, train, chip, chips, figures, facts)
     rows = ranked(asked, found.best[:RUNNERS_UP]) if found else []
     return Steps(
         chip, chips, figures["train.compute"], "peak_bf16", figures["train.mfu"], figures, model,
@@ -358,24 +366,34 @@ def _step_figures(
 
 
 def _reported(
-    case: Case, train: Train, chip: str, figures: dict[str, Figure], facts: Facts
+    case: Case,
+    train: Train,
+    chip: str,
+    chips: Figure,
+    figures: dict[str, Figure],
+    facts: Facts,
 ) -> dict[str, Figure]:
-    """What the reported chip-hours of the first stage imply, against each peak of the chip."""
+    """What the reported chip-hours imply: duration, and for the first stage the utilisation
+    against each peak of the chip."""
     if not train.reported:
         return {}
-    stage = train.reported[0]
-    hours = case.given(
-        "train.reported[0].chip_hours", stage.chip_hours, "s", f"{stage.name}: chip-hours",
-        stage.source,
-    )  # fmt: skip
-    found = {}
+    stages = [
+        case.given(
+            f"train.reported[{i}].chip_hours", stage.chip_hours, "s", f"{stage.name}: chip time",
+            stage.source,
+        )
+        for i, stage in enumerate(train.reported)
+    ]  # fmt: skip
+    chip_time = total(stages).named("train.reported_chip_time", "chip time as reported", "s")
+    label = "duration that the reported chip time implies"
+    time = reported_time(chip_time, chips).named("train.reported_time", label)
+    found = {chip_time.id: chip_time, time.id: time}
     for quantity in ("peak_bf16", "peak_fp8"):
         for n, fact in enumerate(facts.all(chip, quantity) if facts.has(chip, quantity) else ()):
             id_ = f"train.implied_mfu_{quantity[5:]}" + (f"_{n + 1}" if n else "")
-            label = f"utilisation implied, of the {quantity[5:]} peak"
-            found[id_] = implied_mfu(
-                figures["train.compute_6nd"], hours, fact.figure()
-            ).named(id_, label)  # fmt: skip
+            label = f"utilisation implied by {train.reported[0].name}, of the {quantity[5:]} peak"
+            mfu = implied_mfu(figures["train.compute_6nd"], stages[0], fact.figure())
+            found[id_] = mfu.named(id_, label)
     return found
 
 

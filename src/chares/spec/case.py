@@ -56,6 +56,7 @@ def _claimed(value: Any) -> Any:
 
 Name = Annotated[str, BeforeValidator(_name)]
 Text = Annotated[str, BeforeValidator(_text)]
+Bytes = Annotated[float, Field(ge=0, le=64)]
 PositiveInt = Annotated[int, Field(gt=0, le=10**9), BeforeValidator(_no_bool)]
 
 
@@ -110,6 +111,12 @@ class Split(Part):
     micro_batch: PositiveInt = 1
     schedule: str = "1f1b"
     recompute: str = "none"
+    overlap_tp: Share = 1.0
+    overlap_dp: Share = 1.0
+    overlap_ep: Share = Field(0.0, description="share of expert all-to-all behind computation")
+    weight_bytes: Bytes = 2.0
+    gradient_bytes: Bytes = 4.0
+    optimizer_bytes: Bytes = Field(12.0, description="master copy and moments, per parameter")
     source: Name | None = None
 
 
@@ -137,6 +144,7 @@ class Train(Part):
     strategy: Split | None = None
     reported: tuple[Stage, ...] = ()
     checkpoint_bandwidth: Bandwidth | None = None
+    source: Name | None = Field(None, description="id of the source of compute and tokens")
 
 
 class Serve(Part):
