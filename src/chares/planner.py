@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chares import build, claims, money, permit, run, search
 from chares.errors import UnknownName
 from chares.facts import Facts, load
 from chares.ledger import Estimate, Figure, NotAsked, Num, formula, intervals
-from chares.spec import Case
+from chares.spec import Case, read_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +51,12 @@ class Plan:
             raise UnknownName("figure", id, self.figures)
         return found
 
+    def why(self, id: str, lang: str = "en") -> str:
+        """The tree behind a figure as text, down to facts with their sources."""
+        from chares.report import why_text
+
+        return why_text(self.figure(id), self.facts, lang=lang)
+
     def intervals(self) -> dict[str, Estimate]:
         """The estimate of every figure in the registry, by id."""
         return intervals(list(self.figures.values()))
@@ -65,8 +72,12 @@ class Plan:
         return plan_html(self)
 
 
-def plan(case: Case, facts: Facts | None = None) -> Plan:
-    """Plan a case. Raises `CharesError` where it cannot be used or nothing fits."""
+def plan(case: Case | str | Path, facts: Facts | None = None) -> Plan:
+    """Plan a case, given as such, as a file or by the name of a shipped one.
+
+    Raises `CharesError` where it cannot be used or nothing fits.
+    """
+    case = case if isinstance(case, Case) else read_case(case)
     facts = (facts or load()).known(case.known_by)
     limits = permit.limits(case.site, facts)
     site = build.timeline(case, limits or None, facts)
