@@ -14,9 +14,10 @@ from chares.model.leaves import calibration_figures, hardware_figures, shape_fig
 from chares.model.memory import Memory
 from chares.model.parameters import Parameters
 from chares.model.parameters import parameters as count_parameters
+from chares.model.schedule import SCHEDULES
 from chares.model.shape import Shape, shape_of
 from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, step_of
-from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, SCHEDULES, Strategy
+from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, Strategy
 
 __all__ = [
     "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "Breakdown", "Calibration", "Hardware",

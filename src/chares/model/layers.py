@@ -42,8 +42,8 @@ class Layers:
     cp_exposed: Num
     ep_exposed: Num
     host: Num  # s of host work, hidden unless it is the longer
-    forward: Num  # s of computation and communication of the forward pass alone
-    weight_gradient: Num  # s of the weight-gradient GEMMs (what zero-bubble schedules move)
+    forward_share: Num  # of the layer's time: the forward pass
+    weight_share: Num  # the weight-gradient GEMMs, which zero-bubble schedules put off
     head: Num
     embedding: Num
     dense_parameters: Num  # per layer on this accelerator, without experts
@@ -168,9 +168,7 @@ def _expert_time(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> tuple[
     return np.hypot(flops * rates.linear, traffic * rates.byte), weights
 
 
-def _core(
-    shape: Shape, s: Strategy, tokens: Num, rates: Rates, c: Calibration
-) -> tuple[Num, Num]:
+def _core(shape: Shape, s: Strategy, tokens: Num, rates: Rates, c: Calibration) -> tuple[Num, Num]:
     """Forward and backward seconds of the attention core.
 
     Fused: 4 FLOPs per token pair and head dimension, forward; 2.5 times that backward
@@ -298,6 +296,9 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     ep_total = (2.0 + again[6]) * exchange
     expert_total = (3.0 + again[3]) * experts
     ring = np.where(np.asarray(s.cp_kind) == ULYSSES, 0.0, c.overlap_cp)
+    elementwise_total = (2.5 + again[4]) * elementwise
+    routing_total = (2.0 + again[3]) * routing
+    computed = linear + attention + expert_total + elementwise_total + routing_total
     vocabulary = shape.vocab / s.tp
     head = 3.0 * gemm_time(tokens, vocabulary, shape.d_model, rates.head, 2.0, rates)
     loss = tokens * vocabulary * 20.0 * rates.byte  # logits in 16 and 32 bits, five passes
@@ -305,16 +306,16 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         linear=linear,
         attention=attention,
         experts=expert_total,
-        elementwise=(2.5 + again[4]) * elementwise,
-        routing=(2.0 + again[3]) * routing,
+        elementwise=elementwise_total,
+        routing=routing_total,
         tp_exposed=_hidden(tp_total, linear, overlap_tp),
         cp_exposed=_hidden(cp_total, attention, ring),
         ep_exposed=_hidden(ep_total, linear + expert_total + attention, overlap_ep),
         # operations that the host launches: a third more with recomputation, more with collectives
         host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)
         * (1.0 - s.graphs),
-        forward=dense + core + elementwise + routing + experts + tensor + exchange,
-        weight_gradient=dense + experts,
+        forward_share=(dense + core + elementwise + routing + experts) / computed,
+        weight_share=(dense + experts) / computed,
         head=head + loss,
         embedding=tokens * shape.d_model * 12.0 * rates.byte,
         dense_parameters=p.attention_parameters

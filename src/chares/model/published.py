@@ -13,8 +13,8 @@ import numpy as np
 
 from chares.errors import CharesError
 from chares.model import strategy as st
-from chares.model.hardware import Hardware, hardware_of
 from chares.model.calibration import REFERENCE_AGE, Setting
+from chares.model.hardware import Hardware, hardware_of
 from chares.model.shape import LATENT, Shape
 from chares.model.strategy import Strategy
 from chares.model.wording import (
@@ -171,7 +171,7 @@ class _RowReader:
         values |= self.network(chip, values)
         age = software_year(self.row) - launched if launched else REFERENCE_AGE
         setting = Setting(
-            vendor, generation, family, float(chip.tdp), float(chip.peak_16), round(age, 2)
+            vendor, generation, family, float(chip.tdp), float(chip.peak_16), round(age, 3)
         )
         return values, setting, tuple(self.inferred)
 
@@ -186,17 +186,17 @@ class _RowReader:
         dense_layers = self.number("n_dense_layers", 0.0)
         top_k = self.number("top_k", 2.0 if experts else 0.0)
         self.inferred = quiet
-        values = dict(
-            n_layers=layers, d_model=width, n_heads=heads,
-            n_kv_heads=self.number("n_kv_heads", heads),
-            d_head=self.number("d_head", width / heads),
-            gated=self.number("gated_ffn", 1.0),
-            vocab=self.number("vocab", known.get("vocab", 32000.0)),
-            tied=self.number("tied_embeddings", 0.0),
-            n_experts=experts, d_expert=d_expert, top_k=top_k,
-            n_shared_experts=shared, d_shared=shared * d_expert,
-            n_moe_layers=layers - dense_layers if experts else 0.0,
-        )  # fmt: skip
+        values = {
+            "n_layers": layers, "d_model": width, "n_heads": heads,
+            "n_kv_heads": self.number("n_kv_heads", heads),
+            "d_head": self.number("d_head", width / heads),
+            "gated": self.number("gated_ffn", 1.0),
+            "vocab": self.number("vocab", known.get("vocab", 32000.0)),
+            "tied": self.number("tied_embeddings", 0.0),
+            "n_experts": experts, "d_expert": d_expert, "top_k": top_k,
+            "n_shared_experts": shared, "d_shared": shared * d_expert,
+            "n_moe_layers": layers - dense_layers if experts else 0.0,
+        }  # fmt: skip
         values["d_ff"] = self.number("d_ff", 0.0 if experts else 4.0 * width)
         for name in ("window", "window_layers", "d_shared"):
             if known.get(name):
@@ -234,11 +234,11 @@ class _RowReader:
             batch = self.number("global_batch", max(dp, np.round(4.2e6 / seq)))
             micro = self.number("micro_batch", 1.0)
         ep = self.number("ep", 1.0)
-        return dict(
-            tp=tp, pp=pp, vp=max(vp, 1.0), cp=cp, ep=ep,
-            etp=self.number("etp", tp if ep <= dp * cp else 1.0), dp=dp,
-            micro_batch=max(1.0, min(micro, np.ceil(batch / dp))), global_batch=batch, seq_len=seq,
-        )  # fmt: skip
+        return {
+            "tp": tp, "pp": pp, "vp": max(vp, 1.0), "cp": cp, "ep": ep,
+            "etp": self.number("etp", tp if ep <= dp * cp else 1.0), "dp": dp,
+            "micro_batch": max(1.0, min(micro, np.ceil(batch / dp))), "global_batch": batch, "seq_len": seq,
+        }  # fmt: skip
 
     def split(
         self, shape: Mapping[str, float], chip: Hardware, n: float, family: str
@@ -283,7 +283,9 @@ class _RowReader:
         sp = values["tp"] > 1
         if self.has("sp"):
             sp = self.number("sp") > 0
-        elif family in ("megatron-classic", "jax"):
+        if family == "jax":
+            sp = True  # GSPMD shards activations over the tensor axis
+        elif family == "megatron-classic" and not self.has("sp"):
             sp = False
         framework = row.get("framework", "").lower()
         # what FSDP and ZeRO carry: Composer gathers in 32 bits unless PURE; torchtitan reduces so
@@ -293,19 +295,19 @@ class _RowReader:
         ) or (family == "fsdp" and "titan" not in framework)  # fmt: skip
         wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
-        return dict(
-            sp=float(sp), zero=float(stage), shard_group=float(group),
-            precision=float(precision_of(row.get("precision", ""))),
-            recompute=float(said[0]), recompute_share=said[1],
-            overlap_tp=tp, overlap_dp=dp, overlap_pp=pp, overlap_ep=ep,
-            balance=float(family == "3d-parallel"), broadcast=float("broadcast" in notes.lower()),
-            fused=fused, graphs=graphs, dedup=dedup, cp_kind=float(st.RING),
-            flash=float(self.flash(family)),
-            gradient_bytes=2.0 if half else 4.0,
-            weight_bytes=4.0 if fsdp else 2.0, optimizer_bytes=8.0 if fsdp else 12.0,
-            gather_bytes=1.0 if "float8 all-gather" in row.get("precision", "").lower()
+        return {
+            "sp": float(sp), "zero": float(stage), "shard_group": float(group),
+            "precision": float(precision_of(row.get("precision", ""))),
+            "recompute": float(said[0]), "recompute_share": said[1],
+            "overlap_tp": tp, "overlap_dp": dp, "overlap_pp": pp, "overlap_ep": ep,
+            "balance": float(family == "3d-parallel"), "broadcast": float("broadcast" in notes.lower()),
+            "fused": fused, "graphs": graphs, "dedup": dedup, "cp_kind": float(st.RING),
+            "flash": float(self.flash(family)),
+            "gradient_bytes": 2.0 if half else 4.0,
+            "weight_bytes": 4.0 if fsdp else 2.0, "optimizer_bytes": 8.0 if fsdp else 12.0,
+            "gather_bytes": 1.0 if "float8 all-gather" in row.get("precision", "").lower()
             else 4.0 if wide else 2.0,
-        )  # fmt: skip
+        }  # fmt: skip
 
     def flash(self, family: str) -> bool:
         """FlashAttention: all but the frameworks of 2022 and before, unless they say so."""
@@ -353,13 +355,14 @@ _RELEASE = re.compile(r"(?:\b|v)(2[0-9])\.(0[1-9]|1[0-2])(?:\.0?(\d))?")
 
 
 def software_year(row: Row) -> float:
-    """When the software of a run was released: its version (NeMo 26.04), or the publication."""
+    """When the software of a run was released: its version (NeMo 26.04), drawn a tenth of the way
+    to the day of publication, or that day alone."""
+    day = re.match(r"(\d{4})(?:-(\d\d))?", row.get("published", ""))
+    published = int(day[1]) + ((int(day[2]) - 0.5) / 12 if day[2] else 0.5) if day else 2024.0
     for text in (row.get("framework", ""), row.get("notes", "")[:40]):
         found = _RELEASE.search(text)
         if found:
             patch = 0.02 * int(found[3]) if found[3] else 0.0
-            return 2000 + int(found[1]) + (int(found[2]) - 0.5) / 12 + patch
-    day = re.match(r"(\d{4})(?:-(\d\d))?", row.get("published", ""))
-    if day is None:
-        return 2024.0
-    return int(day[1]) + ((int(day[2]) - 0.5) / 12 if day[2] else 0.5)
+            release = 2000 + int(found[1]) + (int(found[2]) - 0.5) / 12 + patch
+            return 0.9 * release + 0.1 * published if day else release
+    return published

@@ -10,6 +10,7 @@ import numpy as np
 from chares.model.layers import Layers, layer_times
 from chares.model.memory import Memory, memory_use
 from chares.model.network import Group, Links, gather_time, send_time
+from chares.model.schedule import Pass, pipeline
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -76,28 +77,27 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     links = Links.of(hardware, c)
     m = s.micro_batches
     work = _Work.of(layers, shape, s, hardware, c)
-    most, first_to_last = work.stage, work.pass_through
-    bubble = (s.pp > 1) * _bubble_share(s) * (first_to_last - most)
+    bubble = _idle(layers, s, work)
     host = m * (_slower(work.stage, work.layers * layers.host) - work.stage)
     pp = _pipeline_sends(layers, shape, s, hardware, c, links)
     dp, optimizer = _gradients(layers, shape, s, hardware, c, links, work)
     n = work.layers * m
-    parts = dict(
-        linear=n * layers.linear,
-        attention=n * layers.attention,
-        experts=n * layers.experts,
-        elementwise=n * (layers.elementwise + _accumulation(layers, s, c, hardware)),
-        routing=n * layers.routing,
-        head=m * (most - work.layers * work.layer),
-        tp=n * layers.tp_exposed,
-        cp=n * layers.cp_exposed,
-        ep=n * layers.ep_exposed,
-        pp=pp,
-        dp=dp,
-        bubble=bubble,
-        optimizer=optimizer,
-        host=host + c.step,
-    )
+    parts = {
+        "linear": n * layers.linear,
+        "attention": n * layers.attention,
+        "experts": n * layers.experts,
+        "elementwise": n * (layers.elementwise + _accumulation(layers, s, c, hardware)),
+        "routing": n * layers.routing,
+        "head": m * (work.stage - work.layers * work.layer),
+        "tp": n * layers.tp_exposed,
+        "cp": n * layers.cp_exposed,
+        "ep": n * layers.ep_exposed,
+        "pp": pp,
+        "dp": dp,
+        "bubble": bubble,
+        "optimizer": optimizer,
+        "host": host + c.step,
+    }
     before = sum(parts.values())
     nodes = np.maximum(1.0, s.n_chips / hardware.node_size)
     straggler = before * c.straggler * np.log2(nodes)
@@ -165,10 +165,16 @@ def _accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) ->
     return count * 2.0 * s.gradient_bytes / (hardware.memory_bandwidth * c.memory)
 
 
-def _bubble_share(s: Strategy) -> Num:
-    """Share of the other stages' time for one micro-batch that a stage idles (1F1B: all of it;
-    interleaved: 1/vp, Narayanan 2021 eq. 4)."""
-    return 1.0 / s.vp
+def _idle(a: Layers, s: Strategy, work: _Work) -> Num:
+    """Seconds that the slowest stage waits for the others; passes split as in a layer."""
+
+    def passes(seconds: Num) -> Pass:
+        backward = 1.0 - a.forward_share - a.weight_share
+        return Pass(seconds * a.forward_share, seconds * backward, seconds * a.weight_share)
+
+    rest = work.pass_through - work.stage
+    m = s.micro_batches
+    return pipeline(s.schedule, s.pp, s.vp, m, passes(work.stage), passes(rest)).idle
 
 
 def _pipeline_sends(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chares.model.schedule import ONE_F_ONE_B
+
 if TYPE_CHECKING:
     from chares.ledger import Num
 
@@ -19,10 +21,6 @@ BF16, FP16, FP8, FP8_BLOCK, MXFP8, NVFP4 = range(6)
 PRECISIONS = ("bf16", "fp16", "fp8", "fp8-block", "mxfp8", "nvfp4")
 #: bits of a GEMM operand by precision
 OPERAND_BITS = np.array([16.0, 16.0, 8.0, 8.0, 8.0, 4.0])
-
-# pipeline schedules; `vp` > 1 with 1F1B is the interleaved schedule
-ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE = range(4)
-SCHEDULES = ("1f1b", "zb-h1", "zbv", "dualpipe")
 
 # context parallelism
 RING, ALL_GATHER, ULYSSES = range(3)
