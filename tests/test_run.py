@@ -425,3 +425,13 @@ def test_replaying_the_tree_equals_a_fresh_plan() -> None:
         for id, figure in weeks.figures.items():
             again = float(fresh.figures[id].value)
             assert float(replay(figure, {leaf.key: new})) == again, (id, leaf.key)
+
+
+def test_what_could_be_known_before_the_run() -> None:
+    """Facts of a day leave out what was published later; the plan does without."""
+    case = read_case("colossus-1")
+    early = plan(case, FACTS.known(date(2025, 3, 1)))
+    assert early.figures["run.restart_time"].value == 12 * MINUTE
+    assert "run.energy" not in early.figures
+    assert "run.spare_nodes" not in early.figures
+    assert value(early, "run.mtti(16384)") == pytest.approx(54 * 24 / 419 * HOUR)

@@ -129,15 +129,18 @@ class Chain:
 
 
 def chain(chip: str, pue: Figure, facts: Facts) -> Chain:
-    """The power chain of a kind of chip. A chip without a known server takes the H100's factor."""
+    """The power chain of a kind of chip. A chip without a known server takes the H100's factor;
+    an overhead that was not known by the day asked for is left out."""
     tdp = facts.figure(chip, "tdp", label=f"{chip}: rated power of the chip")
     if facts.has(chip, "server_power"):
         server = facts.figure(chip, "server_power", label=f"{chip}: server power per chip")
     else:
         factor = facts.figure(GENERAL, "server_over_chip_power_h100", label="server over chip")
         server = figure_of(server_power, tdp, factor)
-    overhead = facts.figure(CHAIN, "it_over_server", label="IT power over server power")
-    it = figure_of(it_power_per_chip, server, overhead)
+    it = server
+    if facts.has(CHAIN, "it_over_server"):
+        overhead = facts.figure(CHAIN, "it_over_server", label="IT power over server power")
+        it = figure_of(it_power_per_chip, server, overhead)
     facility = figure_of(facility_power_per_chip, it, pue)
     return Chain(
         chip,
@@ -154,4 +157,5 @@ def pue(case: Case, site: str | None, facts: Facts) -> Figure:
         return case.given("site.pue", case.site.pue, "1", "power usage effectiveness")
     if site and facts.has(site, "pue", case.as_of):
         return facts.figure(site, "pue", case.as_of, "power usage effectiveness")
-    return facts.figure(GENERAL, "pue_other", case.as_of, "power usage effectiveness")
+    general = "pue_other" if facts.has(GENERAL, "pue_other") else "pue_average"
+    return facts.figure(GENERAL, general, case.as_of, "power usage effectiveness")

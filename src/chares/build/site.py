@@ -182,7 +182,7 @@ def _comparisons(facts: Facts) -> tuple[Comparison, ...]:
             begun, done = facts.figure(other, "start"), facts.figure(other, "first_building")
             label = f"{facts.subject(other).name}: start to first building"
             found.append((f"site.compare.{other}", label, figure_of(elapsed, begun, done)))
-    for quantity in facts.quantities(LEAD_TIMES):
+    for quantity in (q for q in facts.quantities(LEAD_TIMES) if facts.has(LEAD_TIMES, q)):
         record = facts.get(LEAD_TIMES, quantity)
         if record.unit != "rack/day":
             label = f"{quantity.replace('_', ' ')}, usual wait"

@@ -55,7 +55,7 @@ def _known(site: str, facts: Facts) -> Iterable[Source]:
         if quantity not in facts.quantities(site):
             continue
         days = sorted({f.valid_from for f in facts.all(site, quantity) if f.valid_from})
-        for day, after in zip(days, [*days[1:], None], strict=True):
+        for day, after in zip(days, [*days, None][1:], strict=True):
             record = facts.get(site, quantity, on=day)  # the strongest of that day
             end = after.toordinal() if after else math.inf
             yield Source(kind, record.figure(f"{kind} on {day}"), day.toordinal(), end)

@@ -165,10 +165,11 @@ def _powers(
     job: Job, paces: list[Pace], site: Timeline | NotAsked | None, facts: Facts
 ) -> list[Figure | None]:
     """Mean power of the job at each pace, where there is a site."""
-    if site is None or isinstance(site, NotAsked):
-        return [None] * len(paces)
     kind = "tpu" if facts.subject(job.chip).tags.get("kind") == "tpu" else "gpu"
-    use = facts.figure(GENERAL, f"power_over_tdp_{kind}", label="mean draw over rated power")
+    draw = f"power_over_tdp_{kind}"
+    if site is None or isinstance(site, NotAsked) or not facts.has(GENERAL, draw):
+        return [None] * len(paces)
+    use = facts.figure(GENERAL, draw, label="mean draw over rated power")
     fleet = site.fleet
     return [
         figure_of(mean_power, use, fleet.facility_power(p.online), p.chips, fleet.chips(p.online))
@@ -273,6 +274,8 @@ def _isolated(
 def _spares(setting: Setting, chips: Figure, facts: Facts) -> tuple[Figure, ...]:
     """Spare nodes for the largest pace; the hardware's share of failures is that of the window."""
     needed = [(WINDOW, "hardware_rate"), (WINDOW, "failure_rate"), (CHECKPOINTING, "repair_time")]
+    if not all(facts.has(*n) for n in needed):
+        return ()
     hardware, every, repair = (facts.figure(*n) for n in needed)
     share = figure_of(ratio, hardware, every)
     away = figure_of(nodes_in_repair, chips, setting.hazard.rate, share, repair)
