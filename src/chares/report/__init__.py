@@ -5,6 +5,7 @@ outline = report.outline(plan, lang="ja")
 report.print_outline(outline)
 """
 
+from chares.report.lawbook import law_text
 from chares.report.listing import fact_rows, fact_text
 from chares.report.messages import LANGUAGES
 from chares.report.notebook import plan_html, plan_text
@@ -13,17 +14,20 @@ from chares.report.plain import SCHEMA_VERSION, outline
 from chares.report.shown import shown
 from chares.report.terminal import print_outline
 from chares.report.tree import why_text
+from chares.report.verdicts import verdict_text
 
 __all__ = [
     "LANGUAGES",
     "SCHEMA_VERSION",
     "fact_rows",
     "fact_text",
+    "law_text",
     "outline",
     "page",
     "plan_html",
     "plan_text",
     "print_outline",
     "shown",
+    "verdict_text",
     "why_text",
 ]

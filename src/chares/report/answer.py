@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import TYPE_CHECKING
 
+from chares.report.claimed import claims
 from chares.report.shown import shown
 from chares.report.view import View
 
+if TYPE_CHECKING:
+    from chares.money import Bill
+    from chares.permit import Verdict
+
+_SCOPES = ("site-capital", "final-run-rented", "final-run-owned", "programme")
+_GOOD = ("holds", "holds-within")
+
 
 def answer(view: View) -> list[str]:
-    """What is built, how long it takes, what it costs, and whether what was said is true."""
-    lines = [_site(view), _run(view), _money(view), _claims(view)]
+    """What is built, how long it takes, what it costs, what the law says of the chips, and whether
+    what was said is true."""
+    lines = [_site(view), _run(view), _money(view), _law(view), _claims(view)]
     return [line for line in lines if line]
 
 
-def _first(view: View, *ids: str) -> str:
-    """The first of some figures that the plan has, as text."""
-    return next((text for id_ in ids if (text := view.get(id_))), "")
-
-
 def _site(view: View) -> str:
-    chips, power = view.get("site.chips"), view.get("site.power")
+    chips, power = view.get("site.chips", interval=False), view.get("site.power")
     if not chips:
         return ""
-    days = sorted(f.value for k, f in view.figures.items() if k.endswith(".online"))
+    days = [f.value for k, f in view.figures.items() if k.endswith(".online")]
     if not power or not days:
         return view.t("answer.chips", chips=chips)
-    return view.t("answer.site", chips=chips, power=power, day=shown(days[-1], "date"))
+    return view.t("answer.site", chips=chips, power=power, day=shown(max(days), "date"))
 
 
 def _run(view: View) -> str:
@@ -36,24 +40,64 @@ def _run(view: View) -> str:
     train = view.plan.case.train
     name = (train.name or train.model) if train else ""
     key = "answer.run" if name else "answer.run_unnamed"
-    text = view.t(key, name=name, time=time, end=view.get("run.end", interval=False) or "-")
-    if mtti := view.get("run.mtti"):
-        text += view.t("answer.breaks", mtti=mtti, goodput=view.get("run.goodput") or "-")
+    end = view.get("run.end", interval=False) or view.t("number.none")
+    text = view.t(key, name=name, time=time, end=end)
+    mtti, kept = view.get("run.mtti", interval=False), view.get("run.goodput", interval=False)
+    if mtti and kept:
+        text += view.t("answer.breaks", mtti=mtti, goodput=kept)
     return text + view.t("answer.stop")
 
 
 def _money(view: View) -> str:
-    total = _first(view, "bill.total")
-    return view.t("answer.money", total=total) if total else ""
+    """The totals of the scopes that people mix up, side by side."""
+    bill: Bill | None = view.stage("bill")
+    if bill is None:
+        return ""
+    totals = {s.id: s.total for s in bill.scopes}
+    parts = [
+        view.t(f"answer.scope.{id_}", total=view.show(totals[id_]))
+        for id_ in _SCOPES
+        if id_ in totals
+    ]
+    text = view.t("word.semicolon").join(parts)
+    return text[:1].upper() + text[1:] + view.t("answer.stop") if parts else ""
+
+
+def _law(view: View) -> str:
+    """The answers about sending the chips abroad: the first thing that would stop a plan."""
+    verdicts: dict[str, Verdict] = view.stage("verdicts") or {}
+    found = [
+        view.t(
+            "answer.law",
+            question=v.question,
+            day=v.on.isoformat(),
+            answer=view.named("law", v.verdict),
+        )
+        for id_, v in verdicts.items()
+        if id_.startswith("export.")
+    ]
+    return view.t("word.semicolon").join(found) + view.t("answer.stop") if found else ""
 
 
 def _claims(view: View) -> str:
-    held = view.plan.held
-    if not held:
+    rows = claims(view)
+    bad = [r for r in rows if r["verdict"] not in _GOOD]
+    if not rows:
         return ""
-    counts = Counter(h.verdict for h in held)
-    words = [
-        view.t("answer.verdict", count=n, verdict=view.named("verdict", v))
-        for v, n in counts.items()
+    if not bad:
+        return view.t("answer.all_hold", count=len(rows))
+    rest = [
+        view.t(
+            "answer.said" if r["computed_shown"] else "answer.said_only",
+            says=r["says"],
+            verdict=r["verdict_shown"],
+            computed=r["computed_shown"],
+        )
+        for r in bad
     ]
-    return view.t("answer.claims", count=len(held), verdicts=view.t("word.comma").join(words))
+    return view.t(
+        "answer.some_hold",
+        count=len(rows),
+        good=len(rows) - len(bad),
+        rest=view.t("word.semicolon").join(rest),
+    )

@@ -90,4 +90,6 @@ def _difference(view: View, held: Any) -> tuple[str, str]:
     if ratio > 2 or (0 < ratio < 0.5):
         times = shown(ratio if ratio > 1 else 1 / ratio, "1", lang=view.lang)
         return f"why.{'times' if above else 'fraction'}", times
-    return f"why.{'above' if above else 'below'}", shown(abs(held.off_by), "%", lang=view.lang)
+    return f"why.{'above' if above else 'below'}", shown(
+        round(abs(held.off_by), 2), "%", lang=view.lang
+    )

@@ -14,9 +14,9 @@ from typing import Any
 from chares.report.messages import Messages
 from chares.report.shown import in_scale, scale_of, shown
 
-WIDTH, HEIGHT = 680, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 30, 30
-_ROW, _NAME, _AMOUNT = 27, 190, 150
+WIDTH, HEIGHT = 600, 290
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 34, 30
+_ROW, _NAME, _AMOUNT = 28, 210, 150
 
 
 def svg(chart: Mapping[str, Any], lang: str = "en") -> str:
@@ -76,7 +76,7 @@ def _bars(chart: Mapping[str, Any], lang: str) -> str:
         share = f" · {shown(value / whole, '%', lang=lang)}" if whole and len(names) > 1 else ""
         out += [
             f"<g><title>{escape(f'{name}: {amount}{share}')}</title>",
-            _text(_NAME - 8, y + 15, _short(name, 28), "name", "end"),
+            _text(_NAME - 8, y + 15, _short(name, 29), "name", "end"),
             f'<rect class="track" x="{_NAME}" y="{y + 3}" width="{room}" height="16" rx="3"/>',
             f'<rect class="s0" x="{_NAME}" y="{y + 3}" width="{length:.1f}" height="16" rx="3"/>',
             _text(_NAME + room + 8, y + 15, amount + share, "amount"),
@@ -186,7 +186,7 @@ def _legend(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for i, one in enumerate(series):
         yield f'<rect class="s{i % 4}" x="{x:.0f}" y="4" width="12" height="12" rx="2"/>'
         yield _text(x + 17, 14, one["name"], "name")
-        wide = sum(7.2 if c.isascii() else 13.0 for c in one["name"])
+        wide = sum(8.2 if c.isascii() else 15.0 for c in one["name"])
         x += wide + 40
 
 

@@ -13,7 +13,7 @@ from chares.report.sources import assumptions, used_sources
 from chares.report.view import View
 
 SCHEMA_VERSION = 1
-STAGES = ("site", "job", "weeks", "bill", "verdicts")
+STAGES = ("site", "steps", "weeks", "bill", "verdicts")
 
 
 def outline(plan: Any, lang: str = "en") -> dict[str, Any]:
@@ -46,8 +46,8 @@ def outline(plan: Any, lang: str = "en") -> dict[str, Any]:
 
 def _estimates(plan: Any) -> dict[str, Estimate]:
     """The intervals of all figures: the plan's own if it has them, else of first order."""
-    own = plan.intervals() if callable(getattr(plan, "intervals", None)) else None
-    if isinstance(own, dict):
+    own = getattr(plan, "estimates", None)
+    if own:
         return own
     figures: list[Figure] = list(plan.figures.values())
     return intervals(figures)

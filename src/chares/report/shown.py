@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -51,7 +52,10 @@ _HUMAN: dict[str, tuple[tuple[float, float, str], ...]] = {
         (1e12, 1e12, "TFLOP/s"), (1e9, 1e9, "GFLOP/s"), (0, 1, "FLOP/s"),
     ),
     "m2": ((1e6, 1e6, "km2"), (0.1, 1, "m2"), (0, 1e-6, "mm2")),
-    "1/s": ((1 / 3600, 1, "/s"), (1 / 86400, 1 / 3600, "/hour"), (0, 1 / 86400, "/day")),
+    "1/s": (
+        (1 / 3600, 1, "/s"), (1 / 86400, 1 / 3600, "/hour"), (1e-2 / 86400, 1 / 86400, "/day"),
+        (0, 1 / units.YEAR, "/year"),
+    ),
     "USD/J": ((0, 1 / 3.6e9, "USD/MWh"),),
     "USD/s": ((0, 1 / 3600, "USD/hour"),),
     "token/s": ((0, 1, "tokens/s"),),
@@ -114,14 +118,23 @@ def shown(
     return in_scale(value, scale_of(value, unit), low, high, lang)
 
 
+def rounded(value: Any, unit: str, low: float, high: float, lang: str = "en") -> str:
+    """Value and unit, with no more digits than the interval bears out, but without it."""
+    if not _is_number(value) or not math.isfinite(value) or not low < high:
+        return shown(value, unit, lang=lang)
+    scale = scale_of(float(value), unit)
+    return in_scale(float(value), scale, low, high, lang, interval=False)
+
+
 def in_scale(
     value: float,
     scale: Scale,
     low: float | None = None,
     high: float | None = None,
     lang: str = "en",
+    interval: bool = True,
 ) -> str:
-    """The same on a given scale."""
+    """The same on a given scale; ``interval`` False rounds by it without printing it."""
     t = Messages(lang)
     ends = [] if low is None or high is None else [float(low), float(high)]
     if scale.style == "date":
@@ -131,7 +144,7 @@ def in_scale(
         texts, word = [_power(v, value, ends) for v in (value, *ends)], ""
     else:
         texts, word = _numbers([value, *ends], scale, lang)
-    if len(set(texts)) == 1:
+    if len(set(texts)) == 1 or not interval:
         texts = texts[:1]
     number = texts[0] if len(texts) == 1 else t("number.interval").format(*texts)
     return _join(number, word, scale.unit, t, plural=texts != ["1"])
@@ -146,6 +159,8 @@ def as_written(value: Any, unit: str, low: Any = None, high: Any = None, lang: s
     except CharesError:
         factor = 1.0
     style = "count" if factor == 1.0 else "plain"
+    if unit == "1/year":  # a rate of interest or of loss
+        factor, unit = 0.01 / units.YEAR, "%/year"
     if not _is_number(low) or not _is_number(high):
         low = high = None
     return in_scale(float(value), Scale(factor, unit, style), low, high, lang)
@@ -179,11 +194,12 @@ def _day(value: float) -> str:
 
 
 def _step(value: float, ends: list[float]) -> float:
-    """The last decimal place to print, as a power of ten: a tenth of the interval's leading
-    place, or three figures of the number."""
-    width = ends[1] - ends[0] if ends else 0.0
-    if width > 0 and (not value or width > 1e-4 * abs(value)):
-        return 10.0 ** (math.floor(math.log10(width) + 1e-9) - 1)
+    """The last decimal place to print, as a power of ten: half the interval to two figures if
+    they are small (10 to 35), else to one; three figures of a number without an interval."""
+    half = (ends[1] - ends[0]) / 2 if ends else 0.0
+    if half > 0 and (not value or half > 5e-5 * abs(value)):
+        power = 10.0 ** math.floor(math.log10(half) + 1e-9)
+        return power / 10 if half / power < 3.55 else power
     return 10.0 ** (math.floor(math.log10(abs(value)) + 1e-12) - FIGURES + 1) if value else 1.0
 
 
@@ -205,14 +221,16 @@ def _numbers(values: list[float], scale: Scale, lang: str) -> tuple[list[str], s
     exact = not ends and abs(first - round(first)) < 1e-9 * max(1.0, abs(first))
     largest = max(map(abs, scaled))
     if scale.style == "count":
-        if exact and lang == "ja" and 1e4 <= abs(first) < 1e8 and scale.unit != "USD":
+        if exact and lang == "ja" and 1e4 <= abs(first) < 1e8 and scale.unit[:3] != "USD":
             man, rest = divmod(round(first), 10000)
             return [f"{man}万{rest or ''}"], ""
         if exact and abs(first) < 1e6 and lang != "ja":
             return [f"{round(first):,}"], ""
+        place = _step(first, ends)
+        rounded = abs(round(first / place) * place)
         for factor, word in _BIG[lang]:
-            if (abs(first) or largest) >= factor:
-                place = _step(first, ends) / factor
+            if (rounded or largest) >= factor:
+                place /= factor
                 return [_fixed(v / factor, place) for v in scaled], word
     if exact and abs(first) < 1e6:
         return [f"{round(first):,}"], ""
@@ -233,13 +251,15 @@ def _join(number: str, word: str, unit: str, t: Messages, plural: bool) -> str:
     name = _unit(head, t, plural) if head else ""
     tail = "".join("/" + (p if p == "s" else _unit(p, t, False)) for p in per)
     if t.lang == "ja":
-        glued = f"unit.{head}" in catalogue() or head == "%" or number.endswith("）")
+        glued = name != head or head == "%" or number.endswith("）")
         glue = "" if glued else " "
         return f"{number}{word}{glue}{name}{tail}"
     return f"{number} {word} {name}{tail}".replace("  ", " ").replace(" /", "/")
 
 
 def _unit(name: str, t: Messages, plural: bool) -> str:
+    if re.fullmatch(r"[A-Z]{3}\d{4}", name):  # money of a year's prices
+        return t("unit.of_year", unit=_unit(name[:3], t, plural), year=name[3:])
     if f"unit.{name}" not in catalogue():
         return name
     one, _, many = t(f"unit.{name}").partition("|")

@@ -5,7 +5,9 @@ Everything printed is in the outline; rich is loaded here and nowhere else, and 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from typing import IO, TYPE_CHECKING, Any
 
 from chares.report.messages import Messages
@@ -13,8 +15,11 @@ from chares.report.shown import in_scale, scale_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 PLAIN_WIDTH = 100
+NARROW = 96  # below it, columns that others imply are left out
+WIDE = 110  # from here on the ids of figures, for `chares why`, have room
 VERDICT_STYLE = {
     "holds": "bold green",
     "holds-within": "green",
@@ -22,9 +27,9 @@ VERDICT_STYLE = {
     "mixes-scopes": "bold red",
     "unchecked": "yellow",
 }
+LAW_STYLE = {"allowed": "green", "notify": "yellow", "licence": "red", "denied": "red"}
 KIND_STYLE = {"stated": "green", "measured": "green", "derived": "cyan", "assumed": "yellow"}
 _MARKS = {"holds": "✓", "holds-within": "≈", "fails": "✗", "mixes-scopes": "≠", "unchecked": "?"}
-_NUMERIC = ("value", "share", "amount")
 
 
 def print_outline(
@@ -33,10 +38,16 @@ def print_outline(
     """Print an outline; colours and the terminal's width where ``stream`` is a terminal."""
     from rich.console import Console
 
-    console = Console(file=stream, highlight=False, soft_wrap=False)
-    if width or not console.is_terminal:
-        console.width = width or PLAIN_WIDTH
+    out = stream or sys.stdout
+    console = Console(file=out, highlight=False)
+    if console.is_terminal:
+        console.width = width or console.width
+        _Page(outline, console).print()
+        return
+    text = StringIO()  # plain text for files and pipes, without blanks at the ends of lines
+    console = Console(file=text, highlight=False, width=width or PLAIN_WIDTH)
     _Page(outline, console).print()
+    out.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
 class _Page:
@@ -94,32 +105,83 @@ class _Page:
             yield from self.bullet(note)
         bars = {c["id"]: c for c in section["charts"] if c["kind"] == "bar"}
         for table in section["tables"]:
-            yield self.table(table, bars.pop(table["id"], None))
+            chart = bars.pop(table["id"], None)
+            if table["fold"]:
+                continue
+            if table.get("layout") == "verdicts":
+                yield from self.verdicts(table)
+                continue
+            yield ""
+            yield self.table(table, chart)
+            if "note" in table:
+                yield from self.bullet(table["note"])
         for chart in bars.values():
+            yield ""
             yield self.bars(chart)
+        if folded := [t["title"] for t in section["tables"] if t["fold"]]:
+            yield self.dim(self.t("note.folded", titles=self.t("word.comma").join(folded)))
+
+    def dim(self, text: str) -> RenderableType:
+        from rich.text import Text
+
+        return Text(text, style="dim")
+
+    def verdicts(self, table: Mapping[str, Any]) -> Iterator[RenderableType]:
+        """Answers of the law: those without a rule in one line, the others with their reasons."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        silent: dict[str, list[str]] = {}
+        for row in table["rows"]:
+            answer = row["answer"]
+            if answer["value"] == "no-rule":
+                silent.setdefault(f"{row['question']} ({row['about']})", []).append(row["on"])
+                continue
+            style = LAW_STYLE.get(answer["value"], "")
+            yield Text.assemble(
+                (answer["shown"], f"bold {style}"),
+                f"  {row['question']} ({row['about']}, {row['on']})",
+                (f"  {row['paragraph']}", "dim"),
+            )
+            for line in row["because"]:
+                yield Padding(Text(line), (0, 0, 0, 4))
+            if row["flips"]:
+                flips = "; ".join(row["flips"])
+                text = Text(f"{self.t('verdicts.flips')}: {flips}", style="dim")
+                yield Padding(text, (0, 0, 0, 4))
+        for question, days in silent.items():
+            none = self.t("law.no-rule")
+            yield Text.assemble((none, "bold"), f"  {question}: {', '.join(days)}")
 
     def table(self, table: Mapping[str, Any], bars: Mapping[str, Any] | None) -> RenderableType:
         """A table of the outline; where a bar chart has its id, a bar stands beside each row."""
         rows = table["rows"]
-        columns = [c for c in table["columns"] if c["key"] != "id"]
+        wide = self.console.width >= WIDE
+        narrow = self.console.width < NARROW
+        hidden = {"id": not wide, "added": narrow}
+        columns = [c for c in table["columns"] if not hidden.get(c["key"])]
         grid = self.grid(table["title"])
         for column in columns:
-            right = all(isinstance(r.get(column["key"]), Mapping) for r in rows) and rows
+            numeric = all(isinstance(r.get(column["key"]), Mapping) for r in rows)
             grid.add_column(
                 column["label"],
-                justify="right" if right else "left",
-                no_wrap=bool(right) and len(columns) < 8,
+                justify="right" if numeric else "left",
+                no_wrap=numeric,
                 overflow="fold",
             )
         lengths = self.lengths(bars, len(rows))
         if lengths:
             grid.add_column("", no_wrap=True)
-        for i, row in enumerate(rows):
+        limit = table.get("limit", len(rows))
+        for i, row in enumerate(rows[:limit]):
             cells = [self.cell(row.get(c["key"], ""), c["key"]) for c in columns]
             grid.add_row(*cells, *([lengths[i]] if lengths else []))
+        if len(rows) > limit:
+            grid.caption = self.t("note.more", count=len(rows) - limit)
+            grid.caption_justify = "left"
         return grid
 
-    def grid(self, title: str) -> Any:
+    def grid(self, title: str) -> Table:
         from rich import box
         from rich.table import Table
 
@@ -139,6 +201,8 @@ class _Page:
 
         text = str(value["shown"] if isinstance(value, Mapping) else value)
         style = ""
+        if key == "id":
+            style = "dim"
         if key == "kind":
             style = next((s for k, s in KIND_STYLE.items() if self.t(f"kind.{k}") == text), "")
         return Text(text, style=style)

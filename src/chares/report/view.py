@@ -9,11 +9,14 @@ from typing import Any
 
 from chares.ledger import Estimate, Figure, NotAsked, children
 from chares.report.messages import Messages
-from chares.report.shown import as_written, shown
+from chares.report.shown import as_written, rounded, shown
 
 # pure numbers that people read as per cent
-_SHARE = re.compile(r"(^|[._ ])(mfu|hfu|goodput|share|utilisation|availability|imbalance)([._ ]|$)")
+_SHARE = re.compile(r"(^|[._ ])(mfu|hfu|goodput|share|utilisation|break_even|utilization)([._ ]|$)")
+_CHIP_TIME = re.compile(r"chip[-_ ](time|hours)")
 _CALL = re.compile(r"(?P<name>[^()]+)\((?P<arguments>[^()]*)\)")
+
+_SI = ("s", "W", "J", "B", "B/s", "FLOP/s", "USD/s", "1/s")  # read better in larger units
 
 Table = dict[str, Any]
 Chart = dict[str, Any]
@@ -45,12 +48,15 @@ class View:
             return None, None
         return float(found.low), float(found.high)
 
-    def show(self, figure: Figure | None, interval: bool = True) -> str:
-        """The figure as text."""
+    def show(self, figure: Figure | None, interval: bool = True, unit: str = "") -> str:
+        """The figure as text, without its interval if so wished, but rounded by it."""
         if figure is None:
             return self.t("number.none")
-        low, high = self.ends(figure) if interval else (None, None)
-        return shown(figure.value, self.unit(figure), low, high, self.lang)
+        low, high = self.ends(figure)
+        unit = unit or self.unit(figure)
+        if interval or low is None or high is None:
+            return shown(figure.value, unit, low, high, self.lang)
+        return rounded(figure.value, unit, low, high, self.lang)
 
     def get(self, id: str, interval: bool = True) -> str:
         """The figure with an id as text; empty where the plan has none."""
@@ -58,27 +64,45 @@ class View:
         return "" if figure is None else self.show(figure, interval)
 
     def unit(self, figure: Figure) -> str:
-        """The unit to show it in: per cent for shares."""
+        """The unit to show it in: per cent for shares, chip-hours for chip time."""
         name = f"{figure.id or figure.key} {figure.label}".lower()
-        return "%" if figure.unit == "1" and _SHARE.search(name) else figure.unit
+        if figure.unit == "1" and _SHARE.search(name):
+            return "%"
+        return "chip*s" if figure.unit == "s" and _CHIP_TIME.search(name) else figure.unit
 
-    def cell(self, figure: Figure | None, interval: bool = False) -> dict[str, Any]:
-        """A cell of a table: the number in SI and what is shown."""
+    def count(self, figure: Figure) -> str:
+        """A count without its noun."""
+        return shown(figure.value, "1", lang=self.lang)
+
+    def cell(
+        self, figure: Figure | None, interval: bool = False, unit: str = "", none: str = "none"
+    ) -> dict[str, Any]:
+        """A cell of a table: the number in SI and what is shown (in ``unit`` if one is given;
+        ``none`` names the message for a figure that is not there)."""
         if figure is None:
-            return {"value": None, "shown": self.t("number.none")}
-        cell = {"value": plain(figure.value), "shown": self.show(figure, interval)}
+            return {"value": None, "shown": self.t(f"number.{none}")}
+        cell = {"value": plain(figure.value), "shown": self.show(figure, interval, unit)}
         if figure.id in self.figures:
             self.used.add(figure.id)
             cell["figure"] = figure.id
         return cell
 
     def label(self, figure: Figure) -> str:
-        """What a figure is called."""
+        """What a figure is called, with a capital where its first word is a plain one."""
+        text = self._label(figure)
+        first = text.split(" ", 1)[0]
+        return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+    def _label(self, figure: Figure) -> str:
         id_ = figure.id or figure.key
         if call := _CALL.fullmatch(id_):
             arguments = [self._argument(a) for a in call["arguments"].split(",")]
-            text = self.t.find(f"figure.{call['name']}", "")
+            text = self.t.find(f"figure.{call['name']}()", "")
             return text.format(*arguments) if text else figure.label or id_
+        parent, _, last = id_.rpartition(".")
+        family = self.t.find(f"figure.{parent}.*", "")
+        if family:
+            return self.t.find(f"figure.{id_}", family.format(last))
         return self.t.find(f"figure.{id_}", figure.label or id_)
 
     def _argument(self, text: str) -> str:
@@ -120,7 +144,7 @@ class View:
 
     def leaf(self, figure: Figure) -> str:
         """A leaf in the unit of its record, any other figure in human units."""
-        if figure.call is None and self.unit(figure) == figure.unit:
+        if figure.call is None and self.unit(figure) == figure.unit and figure.unit not in _SI:
             return as_written(figure.value, figure.unit, figure.low, figure.high, self.lang)
         return self.show(figure)
 
@@ -140,10 +164,17 @@ def plain(value: Any) -> Any:
     return int(number) if number == int(number) and abs(number) < 2**53 else number
 
 
-def table(id: str, title: str, columns: Iterable[tuple[str, str]], rows: list[Any]) -> Table:
-    """A table of the outline; ``columns`` are (key, label)."""
+def table(
+    id: str,
+    title: str,
+    columns: Iterable[tuple[str, str]],
+    rows: list[Any],
+    fold: bool = False,
+) -> Table:
+    """A table of the outline; ``columns`` are (key, label). One that is folded is detail: a page
+    opens it on demand, a terminal leaves it out."""
     listed = [{"key": k, "label": label, "unit": ""} for k, label in columns]
-    return {"id": id, "title": title, "columns": listed, "rows": rows}
+    return {"id": id, "title": title, "columns": listed, "rows": rows, "fold": fold}
 
 
 def chart(

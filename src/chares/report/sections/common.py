@@ -8,17 +8,17 @@ from typing import Any
 from chares.ledger import Figure
 from chares.report.view import Chart, Section, Table, View, table
 
-_PART_OF_A_TABLE = re.compile(r"\.(phase|week|month|line|cause|batch|stage|supply)_?\d")
+# figures that belong to a row of some table, and stand there or nowhere
+_PART_OF_A_TABLE = re.compile(r"\.phase\d|^train\.(time|memory)\.|^site\.compare\.|^bill\.own")
 
 
 def section(
     view: View, id: str, tables: list[Table], charts: list[Chart], notes: list[str] | None = None
 ) -> Section:
-    """A section with its title."""
-    title = view.t(f"section.{id}")
+    """A section with its title; empty tables and charts of one point are left out."""
     return {
         "id": id,
-        "title": title,
+        "title": view.t(f"section.{id}"),
         "notes": notes or [],
         "tables": [t for t in tables if t["rows"]],
         "charts": [c for c in charts if len(c["x"]["values"]) > 1],
@@ -53,3 +53,8 @@ def figure_table(view: View, id: str, title: str, figures: list[Figure]) -> Tabl
         for f in figures
     ]
     return table(id, title, columns, rows)
+
+
+def columns_of(view: View, *keys: str) -> list[tuple[str, str]]:
+    """Columns by key, with their names from the catalogue."""
+    return [(key, view.t(f"column.{key}")) for key in keys]

@@ -1,40 +1,41 @@
-"""Law: one row per question, with its paragraph, why, and what would change the answer."""
+"""Law: one answer per question, with its paragraph, why, and what would change it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chares.report.sections.common import rest_of_figures, section
+from chares.report.sections.common import columns_of, section
 from chares.report.view import Section, View, table
+
+if TYPE_CHECKING:
+    from chares.permit import Verdict
 
 
 def permit_section(view: View) -> Section | None:
-    """The verdicts of the law on the days they were asked for."""
-    permit = view.stage("permit")
-    if permit is None:
+    """The verdicts of the law on the days they were asked for; what had no rule comes last."""
+    verdicts: dict[str, Verdict] | None = view.stage("verdicts")
+    if not verdicts:
         return None
-    verdicts = list(getattr(permit, "verdicts", permit) or ())
-    columns = [
-        (k, view.t(f"column.{k}"))
-        for k in ("question", "on", "answer", "paragraph", "because", "flips")
-    ]
-    rows = [_row(view, v) for v in verdicts]
-    tables = [
-        table("verdicts", view.t("table.verdicts"), columns, rows),
-        rest_of_figures(view, "permit"),
-    ]
-    return section(view, "permit", tables, []) if any(t["rows"] for t in tables) else None
+    columns = columns_of(view, "question", "on", "answer", "paragraph", "because", "flips")
+    ordered = sorted(verdicts.items(), key=lambda item: item[1].verdict == "no-rule")
+    rows = [_row(view, id_, v) for id_, v in ordered]
+    found = table("verdicts", view.t("table.verdicts"), columns, rows)
+    found["layout"] = "verdicts"
+    return section(view, "permit", [found], [])
 
 
-def _row(view: View, verdict: Any) -> dict[str, Any]:
+def _row(view: View, id: str, verdict: Verdict) -> dict[str, Any]:
     answer = view.named("law", verdict.verdict)
     if verdict.policy:
         answer += f" ({view.named('policy', verdict.policy)})"
     return {
+        "id": id,
+        "about": view.named("about", id.partition(".")[0]),
         "question": verdict.question,
         "on": verdict.on.isoformat(),
         "answer": {"value": verdict.verdict, "shown": answer},
         "paragraph": verdict.paragraph,
-        "because": "; ".join(verdict.because),
-        "flips": "; ".join(verdict.flips),
+        "because": list(verdict.because),
+        "flips": list(verdict.flips),
+        "status": list(verdict.status),
     }

@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chares.ledger import Figure
-from chares.report.sections.common import rest_of_figures, section
+from chares.report.sections.common import columns_of, rest_of_figures, section
 from chares.report.shown import shown
 from chares.report.view import Chart, Section, Table, View, chart, plain, table
+
+if TYPE_CHECKING:
+    from chares.search import Steps
+
+_UNITS = {"step_time_s": "s", "slower_by": "%", "peak_memory_bytes": "B"}
 
 
 def training_section(view: View) -> Section | None:
     """The chosen strategy, the breakdown of its step and memory, and what came second."""
-    steps = view.stage("steps")
+    steps: Steps | None = view.stage("steps")
     if steps is None:
         return None
-    times, memory = _parts(steps, "breakdown"), _parts(steps, "memory")
+    times, memory = _ordered(steps.breakdown), _ordered(steps.memory)
     tables = [
-        _strategy(view, getattr(steps, "strategy", None)),
+        rest_of_figures(view, "train"),
+        _strategy(view, steps.strategy),
         _shares(view, "breakdown", times, "s"),
         _shares(view, "memory", memory, "B"),
-        _runners_up(view, list(getattr(steps, "runners_up", ()))),
-        rest_of_figures(view, "step"),
+        _runners_up(view, steps),
+        _rejected(view, steps),
     ]
     charts = [_bars(view, "breakdown", times, "s"), _bars(view, "memory", memory, "B")]
-    return section(view, "training", tables, charts)
+    return section(view, "training", tables, charts, _space(view, steps))
 
 
-def _parts(steps: Any, name: str) -> dict[str, float]:
-    """The parts of a breakdown as plain numbers, largest first, without those that are nothing."""
-    found = getattr(steps, name, None) or {}
-    if not isinstance(found, Mapping):
-        found = {n: getattr(found, n) for n in getattr(found, "__dataclass_fields__", {})}
-    numbers = {n: float(v.value if isinstance(v, Figure) else v) for n, v in found.items()}
-    return dict(sorted(((n, v) for n, v in numbers.items() if v), key=lambda item: -item[1]))
+def _ordered(parts: dict[str, float]) -> dict[str, float]:
+    """The parts of a breakdown, largest first, without those that are nothing."""
+    return dict(sorted(((n, v) for n, v in parts.items() if v > 0), key=lambda item: -item[1]))
 
 
-def _strategy(view: View, strategy: Any) -> Table:
-    columns = [("setting", view.t("column.setting")), ("value", view.t("column.value"))]
-    fields = strategy if isinstance(strategy, Mapping) else _fields(strategy)
-    rows = [
-        {"setting": view.named("strategy", n), "value": shown(plain(v), "1", lang=view.lang)}
-        for n, v in fields.items()
+def _space(view: View, steps: Steps) -> list[str]:
+    """How much was searched, in a sentence."""
+    if steps.found is None:
+        return [view.t("note.fixed")] if steps.strategy else []
+    numbers = {
+        n: shown(getattr(steps.found, n), "1", lang=view.lang) for n in ("legal", "feasible")
+    }
+    seconds = shown(steps.found.seconds, "s", lang=view.lang)
+    return [view.t("note.searched", seconds=seconds, **numbers)]
+
+
+def _strategy(view: View, strategy: dict[str, Any]) -> Table:
+    """The settings that differ from nothing: a degree of 1 and an option that is off stay away."""
+    columns = columns_of(view, "setting", "value")
+    told = {n: v for n, v in strategy.items() if n in ("tp", "pp", "dp") or v not in (0, 1, "none")}
+    rows: list[Any] = [
+        {"setting": view.named("strategy", n), "value": shown(v, "1", lang=view.lang)}
+        for n, v in told.items()
     ]
     return table("strategy", view.t("table.strategy"), columns, rows)
 
 
-def _fields(thing: Any) -> dict[str, Any]:
-    return {n: getattr(thing, n) for n in getattr(thing, "__dataclass_fields__", {})}
-
-
 def _shares(view: View, id: str, parts: dict[str, float], unit: str) -> Table:
-    columns = [
-        ("part", view.t("column.part")),
-        ("amount", view.t(f"column.{id}")),
-        ("share", view.t("column.share")),
-    ]
+    columns = [("part", view.t("column.part")), ("amount", view.t(f"column.{id}"))]
+    columns += columns_of(view, "share")
     whole = sum(parts.values())
-    rows = [
+    rows: list[Any] = [
         {
             "part": view.named(id, name),
-            "amount": {"value": value, "shown": shown(value, unit, lang=view.lang)},
+            "amount": {"value": plain(value), "shown": shown(value, unit, lang=view.lang)},
             "share": {"value": value / whole, "shown": shown(value / whole, "%", lang=view.lang)},
         }
         for name, value in parts.items()
@@ -69,21 +74,37 @@ def _shares(view: View, id: str, parts: dict[str, float], unit: str) -> Table:
     return table(id, view.t(f"table.{id}"), columns, rows)
 
 
-def _runners_up(view: View, rows: list[Any]) -> Table:
-    """Strategies that came next, with what they lack, as the search gives them."""
-    plain_rows = [r if isinstance(r, Mapping) else _fields(r) for r in rows]
-    names = list(plain_rows[0]) if plain_rows else []
-    columns = [(n, view.t.find(f"strategy.{n}", n.replace("_", " "))) for n in names]
-    listed = [{n: _cell(view, row.get(n)) for n in names} for row in plain_rows]
+def _runners_up(view: View, steps: Steps) -> Table:
+    """The strategies that came next; a setting that all of them share is left out."""
+    rows = list(steps.runners_up)
+    names = [n for n in rows[0] if len({str(r[n]) for r in rows}) > 1] if rows else []
+    columns = [(n, view.t.find(f"short.{n}", n)) for n in names]
+    listed = [{n: _cell(view, n, row, steps) for n in names} for row in rows]
     return table("runners-up", view.t("table.runners-up"), columns, listed)
 
 
-def _cell(view: View, value: Any) -> Any:
-    if isinstance(value, Figure):
-        return view.cell(value)
-    if isinstance(value, (bool, str)) or value is None:
-        return shown(value, "text", lang=view.lang)
-    return {"value": plain(value), "shown": shown(plain(value), "1", lang=view.lang)}
+def _cell(view: View, name: str, row: dict[str, Any], steps: Steps) -> Any:
+    value = row[name]
+    if name == "bottleneck":
+        return view.named("breakdown", str(value))
+    if isinstance(value, str):
+        return value
+    return {"value": plain(value), "shown": shown(value, _UNITS.get(name, "1"), lang=view.lang)}
+
+
+def _rejected(view: View, steps: Steps) -> Table:
+    """How many strategies each rule or limit turned away."""
+    columns = columns_of(view, "reason", "count")
+    rejected = steps.found.rejected if steps.found else {}
+    rows: list[Any] = [
+        {
+            "reason": view.named("rejected", reason),
+            "count": {"value": count, "shown": shown(count, "1", lang=view.lang)},
+        }
+        for reason, count in sorted(rejected.items(), key=lambda item: -item[1])
+        if count
+    ]
+    return table("rejected", view.t("table.rejected"), columns, rows, fold=True)
 
 
 def _bars(view: View, id: str, parts: dict[str, float], unit: str) -> Chart:

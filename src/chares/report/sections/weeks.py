@@ -2,68 +2,126 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chares.ledger import Figure
-from chares.report.sections.common import rest_of_figures, section
+from chares.report.sections.common import columns_of, rest_of_figures, section
 from chares.report.shown import shown
 from chares.report.view import Chart, Section, Table, View, chart, plain, table
 
-_NONE: tuple[Any, ...] = ()
+if TYPE_CHECKING:
+    from chares.run import Cause, Weeks
+
+_SHOWN_CAUSES = 8
 
 
 def run_section(view: View) -> Section | None:
-    """Figures of the run, its calendar and interruptions by cause."""
-    weeks = view.stage("weeks")
+    """Figures of the run, its paces, a fleet held constant, interruptions, the calendar."""
+    weeks: Weeks | None = view.stage("weeks")
     if weeks is None:
         return None
-    causes = list(getattr(weeks, "causes", _NONE))
-    tables = [_calendar(view, list(getattr(weeks, "rows", _NONE))), _causes(view, causes)]
-    figures = rest_of_figures(view, "run")
-    return section(view, "run", [figures, *tables], [_bars(view, causes)])
+    causes = list(weeks.causes)
+    view.used.update(f"run.{n}" for n in ("mfu", "state") if f"train.{n}" in view.figures)
+    tables = [_paces(view, weeks), _constant(view, weeks), _causes(view, causes)]
+    tables.append(_calendar(view, weeks))
+    tables.insert(0, rest_of_figures(view, "run"))
+    return section(view, "run", tables, [_progress(view, weeks), _bars(view, causes)])
 
 
-def _calendar(view: View, rows: list[Any]) -> Table:
-    """The calendar as the stage gives it: one column per field of its rows."""
-    if not rows:
-        return table("calendar", view.t("table.calendar"), [], [])
-    names = list(getattr(rows[0], "__dataclass_fields__", {}))
-    columns = [(n, view.t.find(f"column.{n}", n.replace("_", " "))) for n in names]
-    listed = [{n: _cell(view, getattr(row, n)) for n in names} for row in rows]
-    return table("calendar", view.t("table.calendar"), columns, listed)
+def _paces(view: View, weeks: Weeks) -> Table:
+    columns = columns_of(view, "from", "chips", "mtti", "checkpoint", "goodput", "time", "power")
+    rows: list[Any] = [
+        {
+            "from": view.cell(s.start),
+            "chips": view.cell(s.chips, unit="1"),
+            "mtti": view.cell(s.mtti),
+            "checkpoint": view.cell(s.checkpoint_interval),
+            "goodput": view.cell(s.goodput, unit="%"),
+            "time": view.cell(s.time),
+            "power": view.cell(s.power),
+        }
+        for s in weeks.stretches
+    ]
+    return table("paces", view.t("table.paces"), columns, rows)
 
 
-def _causes(view: View, causes: list[Any]) -> Table:
-    columns = [("cause", view.t("column.cause")), ("count", view.t("column.interruptions"))]
-    rows = [{"cause": _cause(view, c), "count": _cell(view, _count(c))} for c in causes]
-    return table("causes", view.t("table.causes"), columns, rows)
+def _constant(view: View, weeks: Weeks) -> Table:
+    """The whole job on each of the fleet's sizes, held constant."""
+    columns = columns_of(view, "chips", "days_ideal", "mtti", "goodput", "days")
+    sizes = sorted({int(p.chips.value) for p in weeks.job.paces})
+    rows: list[Any] = []
+    for n in sizes:
+        row = {"chips": {"value": n, "shown": shown(n, "1", lang=view.lang)}}
+        for name in ("days_ideal", "mtti", "goodput", "days"):
+            unit = "%" if name == "goodput" else ""
+            row[name] = view.cell(weeks.figure(f"run.{name}({n})"), unit=unit)
+        rows.append(row)
+    return table("constant", view.t("table.constant"), columns, rows if len(rows) > 1 else [])
 
 
-def _cause(view: View, cause: Any) -> str:
-    name = str(getattr(cause, "id", getattr(cause, "name", "")))
-    return view.t.find(f"cause.{name}", str(getattr(cause, "label", name)))
+def _calendar(view: View, weeks: Weeks) -> Table:
+    columns = columns_of(view, "from", "days", "chips", "done", "interruptions", "energy")
+    rows: list[Any] = [
+        {
+            "from": row.start,
+            "days": _number(view, row.days, "1"),
+            "chips": _number(view, row.chips, "1"),
+            "done": _number(view, row.done, "%"),
+            "interruptions": _number(view, row.interruptions, "1"),
+            "energy": _number(view, row.energy, "J"),
+        }
+        for row in weeks.rows
+    ]
+    return table("calendar", view.t("table.calendar"), columns, rows, fold=True)
 
 
-def _count(cause: Any) -> Any:
-    return getattr(cause, "interruptions", getattr(cause, "count", None))
+def _number(view: View, value: Any, unit: str) -> dict[str, Any]:
+    return {"value": plain(value), "shown": shown(value, unit, lang=view.lang)}
 
 
-def _cell(view: View, value: Any) -> Any:
-    if isinstance(value, Figure):
-        return view.cell(value)
-    if isinstance(value, (int, float)):
-        return {"value": plain(value), "shown": shown(value, "1", lang=view.lang)}
-    return str(value)
+def _causes(view: View, causes: list[Cause]) -> Table:
+    columns = columns_of(view, "cause", "interruptions", "share")
+    rows: list[Any] = [
+        {
+            "cause": _cause(view, c),
+            "interruptions": view.cell(c.interruptions),
+            "share": view.cell(c.share, unit="%"),
+        }
+        for c in causes
+    ]
+    found = table("causes", view.t("table.causes"), columns, rows)
+    return found | {"limit": _SHOWN_CAUSES}
 
 
-def _bars(view: View, causes: list[Any]) -> Chart:
-    counts = [_count(c) for c in causes]
-    values = [float(c.value if isinstance(c, Figure) else c or 0.0) for c in counts]
+def _cause(view: View, cause: Cause) -> str:
+    return view.t.find(f"cause.{cause.id}", cause.label)
+
+
+def _bars(view: View, causes: list[Cause]) -> Chart:
     return chart(
         "causes",
         view.t("table.causes"),
         "bar",
         {"label": "", "unit": "", "values": [_cause(view, c) for c in causes]},
-        [{"name": view.t("column.interruptions"), "values": values}],
+        [
+            {
+                "name": view.t("column.interruptions"),
+                "values": [float(c.interruptions.value) for c in causes],
+            }
+        ],
         {"label": view.t("column.interruptions"), "unit": ""},
+    )
+
+
+def _progress(view: View, weeks: Weeks) -> Chart:
+    return chart(
+        "progress",
+        view.t("chart.progress"),
+        "line",
+        {
+            "label": view.t("axis.day"),
+            "unit": "date",
+            "values": [w.start for w in weeks.rows],
+        },
+        [{"name": view.t("column.done"), "values": [100.0 * float(w.done) for w in weeks.rows]}],
+        {"label": view.t("column.done"), "unit": "%"},
     )
