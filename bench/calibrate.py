@@ -9,15 +9,29 @@ framework family is shrunk towards its parent. Leave-one-source-out is part of e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
 
-from chares.facts import Facts
-from chares.model import predict
+from calibration_report import report, write_between_markers
+from chares.facts import Facts, load, read_table
+from chares.model import hardware_of, model_flops, predict
 from chares.model.calibration import Calibration, Table, attainable, to_free, to_value
+from chares.model.intervals import GRADES, Evidence, coordinates, grades, labels
+from chares.model.parameters import parameters
 from chares.model.published import Runs, prepare, read_rows
 
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "src/chares/data/calibration/training.yaml"
+DOCS = ROOT / "docs/model.md"
+REFERENCE_PARTS = {
+    "volta": "v100-sxm2-32gb", "ampere": "a100-sxm-80gb", "hopper": "h100-sxm",
+    "blackwell": "gb200", "cdna3": "mi300x",
+}  # fmt: skip
+UNITS = dict.fromkeys(
+    ("up_latency", "out_latency", "broadcast", "host", "moe_host", "step"), "s"
+)  # fmt: skip
 #: name -> prior value, spread of the base, spread of the effects by level (free scale)
 PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "gemm": (0.78, 0.3, {"vendor": 0.48, "generation": 0.32, "family": 0.32}),
@@ -137,6 +151,8 @@ class Data:
     group: np.ndarray
     fitted: np.ndarray  # weight class: 1 gold, less for the rest, 0 never
     gold: np.ndarray
+    rows: list[dict[str, str]]
+    flops: np.ndarray  # model FLOPs of a step
 
     def take(self, keep: np.ndarray) -> Data:
         r = self.runs
@@ -148,11 +164,12 @@ class Data:
         )  # fmt: skip
         return Data(
             runs, self.measured[keep], self.source[keep], self.group[keep], self.fitted[keep],
-            self.gold[keep],
+            self.gold[keep], [self.rows[i] for i in keep], self.flops[keep],
         )  # fmt: skip
 
 
-SILVER = 0.25
+SILVER = 0.25  # weight of a row that is consistent but not gold
+ENOUGH = 3  # runs of one kind that count as measured
 STEP = 1e-3
 
 
@@ -167,10 +184,12 @@ def load_data(facts: Facts, path: str) -> Data:
     tier = np.array([r.get("tier", "A") for r in picked])
     silver = (tier != "C") & task & np.isfinite(measured)
     failed = np.array([bool(r.get("failed_checks")) for r in picked])
+    s = runs.strategy
+    flops = np.asarray(model_flops(runs.shape, s.seq_len) * s.global_batch * s.seq_len)
     weight = np.where(gold, 1.0, np.where(silver & ~failed, SILVER, 0.0))
     return Data(
         runs, measured, np.array([r.get("source_key", "") for r in picked]),
-        np.array([r.get("group", r["id"]) for r in picked]), weight, gold,
+        np.array([r.get("group", r["id"]) for r in picked]), weight, gold, picked, flops,
     )  # fmt: skip
 
 
@@ -220,12 +239,135 @@ def fit(
     ).x
 
 
-def grouped(error: np.ndarray, data: Data, keep: np.ndarray) -> dict[str, float]:
-    """E(source): median over groups of the group's median absolute error."""
-    found = {}
-    for s in np.unique(data.source[keep]):
-        of = keep & (data.source == s)
-        found[str(s)] = float(
-            np.median([np.median(error[of & (data.group == g)]) for g in np.unique(data.group[of])])
-        )
+def evidence(data: Data, keep: np.ndarray, widths: dict[str, tuple[float, float]]) -> Evidence:
+    """What these rows would let a prediction lean on."""
+    part = data.take(np.flatnonzero(keep))
+    names = labels(part.runs.settings, part.runs.shape, part.runs.strategy)
+    near = [n for n in dict.fromkeys(names) if names.count(n) >= ENOUGH]
+    seen = {x.generation for x in part.runs.settings} | {x.family for x in part.runs.settings}
+    at = coordinates(part.runs.shape, part.runs.strategy, parameters(part.runs.shape).total)
+    ranges = {k: (float(np.min(v)), float(np.max(v))) for k, v in at.items()}
+    return Evidence(frozenset(near), frozenset(seen), ranges, widths)
+
+
+def graded(data: Data, found: Evidence) -> np.ndarray:
+    r = data.runs
+    names = labels(r.settings, r.shape, r.strategy)
+    at = coordinates(r.shape, r.strategy, parameters(r.shape).total)
+    return grades(found, r.settings, names, at)[0]
+
+
+def leave_one_out(data: Data, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction of each source by a fit without it, and the grade it would have had."""
+    every = weights(data)
+    predicted, grade = np.full(len(every), np.nan), np.zeros(len(every), dtype=np.intp)
+    for source in np.unique(data.source[data.fitted > 0]):
+        out = data.source == source
+        x = fit(data, design, weight=every * ~out)
+        predicted[out] = predict_all(data, design, x)[out]
+        grade[out] = graded(data, evidence(data, ~out & data.gold, {}))[out]
+    return predicted, grade
+
+
+def spreads(data: Data, predicted: np.ndarray, grade: np.ndarray) -> dict[str, tuple[float, float]]:
+    """10 % and 90 % quantiles of log(measured / predicted) by grade, each source alike.
+
+    A weaker grade is never narrower than a stronger one.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    widest = (0.0, 0.0)
+    for g, name in enumerate(GRADES):
+        of = np.flatnonzero(data.gold & (grade == g))
+        if len(of):
+            log = np.log(data.measured[of] / predicted[of])
+            share = {s: np.sum(data.source[of] == s) for s in np.unique(data.source[of])}
+            weight = np.array([1.0 / np.sqrt(share[s]) for s in data.source[of]])
+            order = np.argsort(log)
+            sums = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
+            low, high = np.interp([0.1, 0.9], sums, log[order])
+            widest = (min(widest[0], float(low)), max(widest[1], float(high)))
+        found[name] = widest
     return found
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def document(table: Table, found: Evidence) -> str:
+    """The calibration record as YAML."""
+    lines = [
+        "# Written by bench/calibrate.py; do not edit by hand.",
+        "id: training",
+        "name: parameters of the training model",
+        "reference_watts: " + flow({k: rounded(v) for k, v in table.watts.items()}),
+        "parameters:",
+    ]
+    for name, base in table.base.items():
+        entry: dict[str, object] = {"value": rounded(float(to_value(name, np.float64(base))))}
+        entry |= {
+            level: {k: round(v, 4) for k, v in effects.items()}
+            for level, effects in table.effects.get(name, {}).items()
+        }
+        lines.append(f"  {name}: " + flow(entry))
+    lines += [
+        "evidence:",
+        "  near:", *(f"    - {n}" for n in sorted(found.near)),
+        "  seen: [" + ", ".join(sorted(found.seen)) + "]",
+        "  ranges: " + flow({k: [rounded(x) for x in v] for k, v in found.ranges.items()}),
+        "  widths: " + flow({k: [round(x, 4) for x in v] for k, v in found.widths.items()}),
+        "facts:",
+    ]  # fmt: skip
+    for name, base in table.base.items():
+        value = rounded(float(to_value(name, np.float64(base))))
+        unit = UNITS.get(name, "1")
+        lines.append(
+            f"  {name}: {{value: {value:g}, unit: {unit}, kind: derived, "
+            f"source: chares-training-fit, where: bench/calibrate.py}}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def flow(value: object) -> str:
+    """A value in YAML's flow style."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(flow(v) for v in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def reference_watts(facts: Facts) -> dict[str, float]:
+    """W per FLOP/s of the part that stands for each generation."""
+    chips = {g: hardware_of(facts, chip) for g, chip in REFERENCE_PARTS.items()}
+    return {g: float(h.tdp / h.peak_16) for g, h in chips.items()}
+
+
+def design_of(data: Data, watts: dict[str, float]) -> Design:
+    settings = data.runs.settings
+    per_flop = [x.tdp / x.peak_16 for x in settings]
+    ratio = [w / watts.get(x.generation, w) for w, x in zip(per_flop, settings, strict=True)]
+    columns = {k: [getattr(x, k) for x in settings] for k in ("vendor", "generation", "family")}
+    return Design(columns, np.array(ratio), np.array([x.age for x in settings]))
+
+
+def main() -> None:
+    """Fit, cross-validate, write the record and the tables."""
+    facts = load()
+    watts = reference_watts(facts)
+    data = load_data(facts, str(read_table("published/training.csv")))
+    data = data.take(np.flatnonzero(data.fitted > 0))
+    design = design_of(data, watts)
+    x = fit(data, design)
+    table = design.table(x, watts)
+    inside = predict_all(data, design, x)
+    outside, grade = leave_one_out(data, design)
+    found = evidence(data, data.gold, spreads(data, outside, grade))
+    RECORD.write_text(document(table, found), encoding="utf-8")
+    tables = report(data, table, found, inside, outside, grade)
+    write_between_markers(DOCS, tables)
+    print(tables)
+
+
+if __name__ == "__main__":
+    main()

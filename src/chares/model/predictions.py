@@ -1,0 +1,155 @@
+"""Published-run columns in, one prediction per row out (``chares predict``, ``chares validate``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chares.model.calibration import Table, table_of
+from chares.model.intervals import (
+    GRADES,
+    Evidence,
+    coordinates,
+    evidence_of,
+    grades,
+    interval,
+    labels,
+)
+from chares.model.parameters import parameters
+from chares.model.published import Runs, prepare
+from chares.model.stepping import PARTS, Step, predict
+from chares.model.validation import by_source, measured_step_time, null_scores, score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chares.facts import Facts
+    from chares.ledger import Num
+
+CALIBRATION = "calibration/training"
+GB = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predictions of rows that could be read; ``runs.index`` says which rows these are."""
+
+    runs: Runs
+    step: Step
+    low: NDArray[np.float64]  # s
+    high: NDArray[np.float64]
+    grade: NDArray[np.intp]
+    warnings: list[str]
+
+
+def predict_rows(
+    rows: Sequence[Mapping[str, str]], facts: Facts, document: Mapping[str, Any] | None = None
+) -> Predictions:
+    """Predict every row. ``document`` is a calibration record (default: the project's own)."""
+    document = document or facts.document(CALIBRATION)
+    runs = prepare(rows, facts)
+    return predict_runs(runs, table_of(document), evidence_of(document))
+
+
+def predict_runs(runs: Runs, table: Table, evidence: Evidence) -> Predictions:
+    """Predictions with intervals and grades."""
+    step = predict(runs.shape, runs.strategy, runs.hardware, table.rows(runs.settings))
+    names = labels(runs.settings, runs.shape, runs.strategy)
+    at = coordinates(runs.shape, runs.strategy, parameters(runs.shape).total)
+    grade, warnings = grades(evidence, runs.settings, names, at)
+    low, high = interval(evidence, grade, step.step_time_s)
+    return Predictions(runs, step, np.asarray(low), np.asarray(high), grade, warnings)
+
+
+def prediction_table(
+    rows: Sequence[Mapping[str, str]], facts: Facts, document: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """One dictionary per input row, in order, with the columns of ``chares predict``.
+
+    A row that cannot be predicted has its reason in ``error`` and nothing else.
+    """
+    found = predict_rows(rows, facts, document)
+    table: list[dict[str, Any]] = [
+        {"id": row.get("id", ""), "error": why}
+        for row, why in zip(rows, found.runs.errors, strict=True)
+    ]
+    step, n = found.step, np.asarray(found.runs.strategy.n_chips)
+    columns = {
+        "predicted_step_time_s": step.step_time_s,
+        "step_time_low_s": found.low,
+        "step_time_high_s": found.high,
+        "predicted_tokens_per_s_per_accel": step.tokens_per_s / n,
+        "predicted_tflops_per_accel": step.tflops_per_chip,
+        "predicted_mfu": step.mfu,
+        "predicted_peak_mem_GB": reported_memory(rows, found) / GB,
+    }
+    plain = {k: np.broadcast_to(v, len(n)).tolist() for k, v in columns.items()}
+    fits, bottleneck = (
+        np.broadcast_to(step.memory.fits, len(n)),
+        np.broadcast_to(step.bottleneck, len(n)),
+    )
+    for j, i in enumerate(found.runs.index.tolist()):
+        table[i] = {
+            "id": rows[i].get("id", ""),
+            **{k: v[j] for k, v in plain.items()},
+            "fits": bool(fits[j]),
+            "bottleneck": PARTS[int(bottleneck[j])],
+            "error": "",
+            "inferred": " ".join(found.runs.inferred[j]),
+            "grade": GRADES[int(found.grade[j])],
+            "warning": found.warnings[j],
+        }
+    return table
+
+
+def reported_memory(rows: Sequence[Mapping[str, str]], found: Predictions) -> Num:
+    """Peak bytes in the convention that each row states: nvidia-smi, reserved or allocated."""
+    memory = found.step.memory
+    size = len(found.runs.ids)
+    plain = [np.broadcast_to(m, size) for m in (memory.allocated, memory.reserved, memory.device)]
+    kinds = [memory_kind(rows[i]) for i in found.runs.index]
+    return np.stack(plain)[kinds, np.arange(size)]
+
+
+def memory_kind(row: Mapping[str, str]) -> int:
+    """0 allocated, 1 reserved, 2 what the device shows, as a row's notes say."""
+    text = (row.get("notes", "") + row.get("flops_convention", "")).lower()
+    if (
+        "nvidia-smi" in text
+        or "megatron-deepspeed (bigscience)" in row.get("framework", "").lower()
+    ):
+        return 2
+    return 1 if "reserved" in text or "max over ranks" in text else 0
+
+
+def validate(
+    rows: Sequence[Mapping[str, str]], facts: Facts, document: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Predicted against published: ``{"overall", "by_source", "null"}`` (`validation.NAMES`).
+
+    Rows without a measured step time or tokens/s are left out, and where the file says so
+    (``gold``, ``task``) all but the gold pretraining runs.
+    """
+    kept = [r for r in rows if _counted(r)]
+    measured = np.array([measured_step_time(r) for r in kept])
+    found = predict_rows(kept, facts, document)
+    empty = np.full((3, len(kept)), np.nan)
+    predicted, low, high = empty
+    ideal = np.full(len(kept), np.nan)
+    index = found.runs.index
+    predicted[index], low[index], high[index] = found.step.step_time_s, found.low, found.high
+    ideal[index] = found.step.step_time_s * found.step.mfu
+    return {
+        "overall": score(kept, predicted, measured, low, high),
+        "by_source": by_source(kept, predicted, measured, low, high),
+        "null": null_scores(kept, ideal, measured),
+    }
+
+
+def _counted(row: Mapping[str, str]) -> bool:
+    if row.get("task", "pretrain") not in ("", "pretrain") or row.get("gold", "1") != "1":
+        return False
+    return bool(np.isfinite(measured_step_time(row)))
