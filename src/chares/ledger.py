@@ -220,42 +220,65 @@ def leaves(figures: Iterable[Figure]) -> dict[str, Figure]:
 
 def replay(figure: Figure, changes: Mapping[str, Any]) -> Any:
     """The value that ``figure`` takes when the leaves named by ``changes`` have new values."""
-    return _values([figure], changes)[id(figure)]
+    return _Web([figure]).values(changes).get(id(figure), figure.value)
 
 
-def _values(figures: Sequence[Figure], changes: Mapping[str, Any]) -> dict[int, Any]:
-    """New value of every node by identity; what no change reaches is not computed again."""
-    values: dict[int, Any] = {}
-    moved: set[int] = set()
-    for node in nodes(figures):
-        values[id(node)] = node.value
-        if node.call is None:
-            if node.key in changes:
-                values[id(node)] = changes[node.key]
-                moved.add(id(node))
-        elif any(id(part) in moved for _, part in children(node)):
-            parts = {n: _plain(p, lambda f: values[id(f)]) for n, p in node.parts}
-            values[id(node)] = node.call.function(**parts)
-            moved.add(id(node))
-    return values
+class _Web:
+    """Figures and all below them, in an order in which parts stand before what they make."""
+
+    def __init__(self, figures: Sequence[Figure]) -> None:
+        self.order = nodes(figures)
+        self.users: dict[int, list[int]] = {}  # node -> places in the order of what uses it
+        self.leaves: dict[str, list[Figure]] = {}
+        for place, node in enumerate(self.order):
+            if node.call is None:
+                self.leaves.setdefault(node.key, []).append(node)
+            for _, part in children(node):
+                self.users.setdefault(id(part), []).append(place)
+
+    def reached(self, keys: Iterable[str]) -> list[int]:
+        """Places in the order of all that the leaves with these keys change."""
+        found: set[int] = set()
+        open_ = [id(node) for key in keys for node in self.leaves.get(key, ())]
+        while open_:
+            for place in self.users.get(open_.pop(), ()):
+                if place not in found:
+                    found.add(place)
+                    open_.append(id(self.order[place]))
+        return sorted(found)
+
+    def values(
+        self, changes: Mapping[str, Any], reached: Sequence[int] | None = None
+    ) -> dict[int, Any]:
+        """New values by identity, of what the changes reach; nothing else is computed."""
+        new = {id(n): value for key, value in changes.items() for n in self.leaves.get(key, ())}
+        for place in self.reached(changes) if reached is None else reached:
+            node = self.order[place]
+            assert node.call is not None
+            parts = {n: _plain(p, lambda f: new.get(id(f), f.value)) for n, p in node.parts}
+            new[id(node)] = node.call.function(**parts)
+        return new
 
 
 def intervals(figures: Sequence[Figure]) -> dict[str, Estimate]:
     """First-order intervals by figure id: every leaf with an interval is moved to its two ends,
     one at a time, and the moves are added as independent (root of the sum of squares)."""
     scalars = [f for f in figures if isinstance(f.value, (int, float))]
-    down = [0.0] * len(scalars)
-    up = [0.0] * len(scalars)
-    for key, source in leaves(scalars).items():
-        ends = [e for e in (source.low, source.high) if e is not None and e != source.value]
-        moves = [_values(scalars, {key: end}) for end in ends]
-        for i, figure in enumerate(scalars):
-            deltas = [float(v[id(figure)]) - float(figure.value) for v in moves]
-            down[i] += min([0.0, *deltas]) ** 2
-            up[i] += max([0.0, *deltas]) ** 2
+    down = {id(f): 0.0 for f in scalars}
+    up = dict(down)
+    web = _Web(scalars)
+    for key, (leaf_, *_) in web.leaves.items():
+        ends = [e for e in (leaf_.low, leaf_.high) if e is not None and e != leaf_.value]
+        reached = web.reached([key]) if ends else []
+        moves = [web.values({key: end}, reached) for end in ends]
+        for figure in scalars:
+            moved = [v[id(figure)] for v in moves if id(figure) in v]
+            deltas = [float(v) - float(figure.value) for v in moved]
+            down[id(figure)] += min([0.0, *deltas]) ** 2
+            up[id(figure)] += max([0.0, *deltas]) ** 2
     return {
-        f.id: Estimate(f.value - math.sqrt(d), f.value, f.value + math.sqrt(u))
-        for f, d, u in zip(scalars, down, up, strict=True)
+        f.id: Estimate(f.value - math.sqrt(down[id(f)]), f.value, f.value + math.sqrt(up[id(f)]))
+        for f in scalars
     }
 
 

@@ -35,6 +35,7 @@ class Plan:
     verdicts: dict[str, permit.Verdict] | NotAsked
     held: tuple[claims.Held, ...] = ()
     figures: dict[str, Figure] = field(default_factory=dict, repr=False)
+    estimates: dict[str, Estimate] = field(default_factory=dict, repr=False)
 
     def find(self, id: str) -> Figure | None:
         """The figure with an id, or None."""
@@ -56,10 +57,6 @@ class Plan:
         from chares.report import why_text
 
         return why_text(self.figure(id), self.facts, lang=lang)
-
-    def intervals(self) -> dict[str, Estimate]:
-        """The estimate of every figure in the registry, by id."""
-        return intervals(list(self.figures.values()))
 
     def __repr__(self) -> str:
         from chares.report import plan_text
@@ -87,8 +84,12 @@ def plan(case: Case | str | Path, facts: Facts | None = None) -> Plan:
     verdicts = _law(case, steps, site, facts)
     figures = dict(_registry(site, steps, weeks, bill))
     draft = Plan(case, facts, limits, site, steps, weeks, bill, verdicts, figures=figures)
-    held = _hold(draft, figures)
-    return replace(draft, held=held)
+    for claim in case.claims:  # a figure that a claim asks for by argument joins the registry
+        found = draft.find(claim.about)
+        if found is not None:
+            figures.setdefault(claim.about, found)
+    estimates = intervals(list(figures.values()))
+    return replace(draft, held=_hold(draft, estimates), estimates=estimates)
 
 
 # what one stage hands to the next ---------------------------------------------------------------
@@ -160,8 +161,9 @@ def _law(
     start = case.train.start if case.train else None
     found = permit.check(case, facts, training_operations=compute, trained_on=start)
     verdicts = {} if isinstance(found, NotAsked) else dict(found)
-    asked = case.permit and case.permit.network
-    for phase in site.phases if asked and not isinstance(site, NotAsked) else ():
+    if isinstance(site, NotAsked) or case.permit is None or case.permit.network is None:
+        return verdicts or found
+    for phase in site.phases:
         day = date.fromordinal(int(phase.online.value))
         cluster = {
             dtype: sum(
@@ -184,13 +186,7 @@ def _registry(*stages: Any) -> Iterator[tuple[str, Figure]]:
             yield from stage.figures.items()
 
 
-def _hold(draft: Plan, figures: dict[str, Figure]) -> tuple[claims.Held, ...]:
-    """Hold the claims; a figure that a claim asks for by argument joins the registry."""
-    for claim in draft.case.claims:
-        found = draft.find(claim.about)
-        if found is not None:
-            figures.setdefault(claim.about, found)
-    estimates = draft.intervals() if draft.case.claims else {}
+def _hold(draft: Plan, estimates: dict[str, Estimate]) -> tuple[claims.Held, ...]:
     bill = draft.bill
     return claims.hold(
         draft.case.claims,

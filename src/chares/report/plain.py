@@ -46,11 +46,9 @@ def outline(plan: Any, lang: str = "en") -> dict[str, Any]:
 
 def _estimates(plan: Any) -> dict[str, Estimate]:
     """The intervals of all figures: the plan's own if it has them, else of first order."""
-    own = getattr(plan, "estimates", None)
-    if own:
-        return own
+    own: dict[str, Estimate] = getattr(plan, "estimates", None) or {}
     figures: list[Figure] = list(plan.figures.values())
-    return intervals(figures)
+    return own or intervals(figures)
 
 
 def _not_asked(view: View) -> list[dict[str, str]]:
