@@ -41,6 +41,7 @@ class Layers:
     tp_exposed: Num
     cp_exposed: Num
     ep_exposed: Num
+    ep_both_ways: Num  # instead, where a schedule runs both directions at once (DualPipe)
     host: Num  # s of host work, hidden unless it is the longer
     forward_share: Num  # of the layer's time: the forward pass
     weight_share: Num  # the weight-gradient GEMMs, which zero-bubble schedules put off
@@ -299,6 +300,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     elementwise_total = (2.5 + again[4]) * elementwise
     routing_total = (2.0 + again[3]) * routing
     computed = linear + attention + expert_total + elementwise_total + routing_total
+    busy = linear + expert_total + attention
     vocabulary = shape.vocab / s.tp
     head = 3.0 * gemm_time(tokens, vocabulary, shape.d_model, rates.head, 2.0, rates)
     loss = tokens * vocabulary * 20.0 * rates.byte  # logits in 16 and 32 bits, five passes
@@ -310,7 +312,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         routing=routing_total,
         tp_exposed=_hidden(tp_total, linear, overlap_tp),
         cp_exposed=_hidden(cp_total, attention, ring),
-        ep_exposed=_hidden(ep_total, linear + expert_total + attention, overlap_ep),
+        ep_exposed=_hidden(ep_total, busy, overlap_ep),
+        ep_both_ways=_hidden(ep_total, busy, c.overlap_ep),
         # operations that the host launches: a third more with recomputation, more with collectives
         host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)
         * (1.0 - s.graphs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from chares.model.layers import Layers, layer_times
 from chares.model.memory import Memory, memory_use
 from chares.model.network import Group, Links, gather_time, send_time
-from chares.model.schedule import Pass, pipeline
+from chares.model.schedule import DUALPIPE, Pass, pipeline
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -75,6 +75,7 @@ def predict(shape: Shape, strategy: Strategy, hardware: Hardware, calibration: C
 def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Step:
     """The step made of these layers (of `layer_times` for the same strategy)."""
     links = Links.of(hardware, c)
+    layers = _both_ways(layers, s)
     m = s.micro_batches
     work = _Work.of(layers, shape, s, hardware, c)
     bubble = _idle(layers, s, work)
@@ -107,7 +108,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     return Step(
         total,
         Breakdown(**parts, straggler=straggler),
-        memory_use(layers, shape, s, hardware),
+        memory_use(layers, shape, s, hardware, c),
         flops,
         rate / hardware.peak_16,
         s.global_batch * s.seq_len / total,
@@ -151,6 +152,15 @@ class _Work:
             np.maximum(inner, outer),
             whole,
         )
+
+
+def _both_ways(a: Layers, s: Strategy) -> Layers:
+    """DualPipe sends the tokens of one direction behind the computation of the other
+    (DeepSeek-V3 technical report, 3.2.1)."""
+    both = np.equal(s.schedule, DUALPIPE) & np.greater(s.pp, 1)
+    if not np.any(both):
+        return a
+    return replace(a, ep_exposed=np.where(both, a.ep_both_ways, a.ep_exposed))
 
 
 def _slower(device: Num, host: Num) -> Num:
