@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chares.report.claimed import claims
+from chares.report.sections import question
 from chares.report.shown import shown
 from chares.report.view import View
 
@@ -19,7 +20,7 @@ _GOOD = ("holds", "holds-within")
 def answer(view: View) -> list[str]:
     """What is built, how long it takes, what it costs, what the law says of the chips, and whether
     what was said is true."""
-    lines = [_site(view), _run(view), _money(view), _law(view), _claims(view)]
+    lines = [_site(view), _run(view), _reported(view), _money(view), _law(view), _claims(view)]
     return [line for line in lines if line]
 
 
@@ -48,15 +49,23 @@ def _run(view: View) -> str:
     return text + view.t("answer.stop")
 
 
+def _reported(view: View) -> str:
+    """How long the run took by its own account."""
+    time = view.get("train.reported_time")
+    return view.t("answer.reported", time=time) if time else ""
+
+
 def _money(view: View) -> str:
     """The totals of the scopes that people mix up, side by side."""
     bill: Bill | None = view.stage("bill")
     if bill is None:
         return ""
     totals = {s.id: s.total for s in bill.scopes}
+    if view.plan.case.site is None and bill.scope != "site-capital":
+        totals.pop("site-capital", None)  # chips that merely stand somewhere
     parts = [
         view.t(f"answer.scope.{id_}", total=view.show(totals[id_]))
-        for id_ in _SCOPES
+        for id_ in dict.fromkeys((bill.scope, *_SCOPES))
         if id_ in totals
     ]
     text = view.t("word.semicolon").join(parts)
@@ -69,7 +78,7 @@ def _law(view: View) -> str:
     found = [
         view.t(
             "answer.law",
-            question=v.question,
+            question=question(view, v),
             day=v.on.isoformat(),
             answer=view.named("law", v.verdict),
         )

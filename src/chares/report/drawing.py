@@ -11,11 +11,11 @@ from datetime import date
 from html import escape
 from typing import Any
 
-from chares.report.messages import Messages
 from chares.report.shown import in_scale, scale_of, shown
 
 WIDTH, HEIGHT = 600, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 34, 30
+_DOTS = 12  # more points than these get small dots
 _ROW, _NAME, _AMOUNT = 28, 210, 150
 
 
@@ -71,9 +71,10 @@ def _bars(chart: Mapping[str, Any], lang: str) -> str:
     alt = "; ".join(f"{n} {a}" for n, a in zip(names, amounts, strict=True))
     out = [_open(WIDTH, height, chart["title"], alt)]
     whole = sum(values)
+    parts = bool(chart["y"]["unit"]) and len(names) > 1  # of one whole; counts may be a selection
     for i, (name, value, amount) in enumerate(zip(names, values, amounts, strict=True)):
         y, length = 4 + i * _ROW, room * abs(value) / top
-        share = f" · {shown(value / whole, '%', lang=lang)}" if whole and len(names) > 1 else ""
+        share = f" · {shown(value / whole, '%', lang=lang)}" if parts and whole else ""
         out += [
             f"<g><title>{escape(f'{name}: {amount}{share}')}</title>",
             _text(_NAME - 8, y + 15, _short(name, 29), "name", "end"),
@@ -147,7 +148,9 @@ def _axes(frame: _Frame, dated: bool, unit: str, lang: str) -> Iterator[str]:
         yield _text(_LEFT - 8, _TOP - 14, unit, "tick", "end")
     ticks = _months(frame) if dated else _nice_between(frame.left, frame.right)
     for tick in ticks:
-        label = _month(tick, lang) if dated else _number(tick, lang)
+        if frame.x(tick) > WIDTH - _RIGHT - 20:  # its label would be cut off
+            continue
+        label = date.fromordinal(int(tick)).isoformat()[:7] if dated else _number(tick, lang)
         yield _text(frame.x(tick), HEIGHT - 8, label, "tick", "middle")
         yield (f'<path class="grid" d="M{frame.x(tick):.1f} {HEIGHT - _BOTTOM}v5"/>')
 
@@ -174,9 +177,10 @@ def _curve(
     if index == 0:
         yield f'<path class="area" d="{path}V{base:.1f}H{start[0]:.1f}Z"/>'
     yield f'<path class="line l{index % 4}" d="{path}"/>'
+    radius = 4 if len(pairs) <= _DOTS else 2
     for x, y, title in pairs:
         yield (
-            f'<circle class="dot s{index % 4}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
+            f'<circle class="dot s{index % 4}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">'
             f"<title>{escape(title)}</title></circle>"
         )
 
@@ -208,13 +212,8 @@ def _months(frame: _Frame) -> list[float]:
     """First days of months, few enough to be read."""
     first, last = (date.fromordinal(int(v)) for v in (frame.left, frame.right))
     count = (last.year - first.year) * 12 + last.month - first.month
-    every = next((n for n in (1, 2, 3, 6, 12, 24, 60) if count / n <= 8), 120)
+    every = next((n for n in (1, 2, 3, 6, 12, 24, 60) if count / n <= 6), 120)
     months = [first.year * 12 + first.month - 1 + i for i in range(count + 1)]
     days = [date(m // 12, m % 12 + 1, 1).toordinal() for m in months if m % every == 0]
     found = [float(d) for d in days if frame.left <= d <= frame.right]
     return found if len(found) > 1 else [frame.left, float(last.toordinal())]
-
-
-def _month(tick: float, lang: str) -> str:
-    day = date.fromordinal(int(tick))
-    return Messages(lang)("axis.month", year=day.year, month=f"{day.month:02d}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chares.ledger import KINDS
 from chares.report.messages import Messages
 
 _HERE = Path(__file__).parent / "templates"
@@ -35,9 +36,11 @@ def _render(template: str, outline: Mapping[str, Any]) -> str:
         undefined=StrictUndefined,
     )
     lang = str(outline["lang"])
+    t = Messages(lang)
     return env.get_template(template).render(
         o=outline,
-        t=Messages(lang),
+        t=t,
+        kinds={t(f"kind.{kind}"): kind for kind in KINDS},
         svg=lambda chart: Markup(svg(chart, lang)),
         claim_svg=lambda claim: Markup(claim_svg(claim)),
     )

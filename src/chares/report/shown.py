@@ -235,6 +235,8 @@ def _numbers(values: list[float], scale: Scale, lang: str) -> tuple[list[str], s
     if exact and abs(first) < 1e6:
         return [f"{round(first):,}"], ""
     place = _step(first, ends)
+    if scale.unit == "%" and not ends:  # tenths will do, and one figure of what is smaller
+        place = max(place, 0.1) if abs(first) >= 0.05 else 100 * place
     return [_fixed(v, place) for v in scaled], ""
 
 

@@ -169,10 +169,10 @@ class _Page:
                 no_wrap=numeric,
                 overflow="fold",
             )
-        lengths = self.lengths(bars, len(rows))
+        limit = table.get("limit", len(rows))
+        lengths = self.lengths(bars, min(limit, len(rows)))
         if lengths:
             grid.add_column("", no_wrap=True)
-        limit = table.get("limit", len(rows))
         for i, row in enumerate(rows[:limit]):
             cells = [self.cell(row.get(c["key"], ""), c["key"]) for c in columns]
             grid.add_row(*cells, *([lengths[i]] if lengths else []))

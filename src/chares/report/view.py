@@ -13,7 +13,8 @@ from chares.report.shown import as_written, rounded, shown
 
 # pure numbers that people read as per cent
 _SHARE = re.compile(r"(^|[._ ])(mfu|hfu|goodput|share|utilisation|break_even|utilization)([._ ]|$)")
-_CHIP_TIME = re.compile(r"chip[-_ ](time|hours)")
+_CHIP_TIME = re.compile(r"chip_(time|hours)$")
+_STRATEGY = "case:train.strategy."
 _CALL = re.compile(r"(?P<name>[^()]+)\((?P<arguments>[^()]*)\)")
 
 _SI = ("s", "W", "J", "B", "B/s", "FLOP/s", "USD/s", "1/s")  # read better in larger units
@@ -68,7 +69,8 @@ class View:
         name = f"{figure.id or figure.key} {figure.label}".lower()
         if figure.unit == "1" and _SHARE.search(name):
             return "%"
-        return "chip*s" if figure.unit == "s" and _CHIP_TIME.search(name) else figure.unit
+        chip_time = figure.unit == "s" and _CHIP_TIME.search(figure.id or figure.key)
+        return "chip*s" if chip_time else figure.unit
 
     def count(self, figure: Figure) -> str:
         """A count without its noun."""
@@ -91,10 +93,13 @@ class View:
         """What a figure is called, with a capital where its first word is a plain one."""
         text = self._label(figure)
         first = text.split(" ", 1)[0]
-        return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+        plain_word = len(first) > 2 and first.isalpha() and first.islower()
+        return text[:1].upper() + text[1:] if plain_word else text
 
     def _label(self, figure: Figure) -> str:
         id_ = figure.id or figure.key
+        if figure.key.startswith(_STRATEGY):
+            return self.named("strategy", figure.key.removeprefix(_STRATEGY))
         if call := _CALL.fullmatch(id_):
             arguments = [self._argument(a) for a in call["arguments"].split(",")]
             text = self.t.find(f"figure.{call['name']}()", "")

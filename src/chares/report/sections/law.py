@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from chares.report.sections.common import columns_of, section
 from chares.report.view import Section, View, table
+
+_QUESTIONS = {
+    "question.export": re.compile(r"export of (.+) to ([A-Z]{2})"),
+    "question.report": re.compile(r"report under (.+)"),
+}
 
 if TYPE_CHECKING:
     from chares.permit import Verdict
@@ -31,7 +37,7 @@ def _row(view: View, id: str, verdict: Verdict) -> dict[str, Any]:
     return {
         "id": id,
         "about": view.named("about", id.partition(".")[0]),
-        "question": verdict.question,
+        "question": question(view, verdict),
         "on": verdict.on.isoformat(),
         "answer": {"value": verdict.verdict, "shown": answer},
         "paragraph": verdict.paragraph,
@@ -39,3 +45,12 @@ def _row(view: View, id: str, verdict: Verdict) -> dict[str, Any]:
         "flips": list(verdict.flips),
         "status": list(verdict.status),
     }
+
+
+def question(view: View, verdict: Verdict) -> str:
+    """What was asked, without its day, in the view's language where its form is known."""
+    text = verdict.question.removesuffix(f" on {verdict.on.isoformat()}")
+    for key, form in _QUESTIONS.items():
+        if match := form.fullmatch(text):
+            return view.t(key).format(*match.groups())
+    return text

@@ -25,7 +25,10 @@ def site_section(view: View) -> Section | None:
     tables = [_phases(view, phases), _carried(view, phases), _chains(view, site)]
     tables.insert(1, rest_of_figures(view, "site"))
     tables += [_supplies(view, site), _compared(view, site)]
-    return section(view, "site", tables, [_chips(view, phases), _power(view, phases)])
+    found = section(view, "site", tables, [_chips(view, phases), _power(view, phases)])
+    if view.plan.case.site is None:
+        found["title"] = view.t("section.fleet")
+    return found
 
 
 def _phases(view: View, phases: list[Phase]) -> Table:

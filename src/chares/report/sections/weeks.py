@@ -97,6 +97,8 @@ def _cause(view: View, cause: Cause) -> str:
 
 
 def _bars(view: View, causes: list[Cause]) -> Chart:
+    """The most frequent causes; the table has them all."""
+    causes = causes[:_SHOWN_CAUSES]
     return chart(
         "causes",
         view.t("table.causes"),
