@@ -41,6 +41,15 @@ def _render(template: str, outline: Mapping[str, Any]) -> str:
         o=outline,
         t=t,
         kinds={t(f"kind.{kind}"): kind for kind in KINDS},
+        beside_rows=_beside_rows,
         svg=lambda chart: Markup(svg(chart, lang)),
         claim_svg=lambda claim: Markup(claim_svg(claim)),
     )
+
+
+def _beside_rows(section: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Bar charts that repeat a table, as lengths by table: they are drawn beside its rows."""
+    rows = {t["id"]: len(t["rows"]) for t in section["tables"]}
+    charts = [c for c in section["charts"] if c["kind"] == "bar"]
+    lengths = {c["id"]: [v or 0.0 for v in c["series"][0]["values"]] for c in charts}
+    return {k: v for k, v in lengths.items() if len(v) == rows.get(k) and max(v) > 0}

@@ -158,7 +158,8 @@ def as_written(value: Any, unit: str, low: Any = None, high: Any = None, lang: s
         factor = units.unit(unit).factor
     except CharesError:
         factor = 1.0
-    style = "count" if factor == 1.0 else "plain"
+    money = re.match(r"[A-Z]{3}(?![A-Za-z])|[A-Z]{3}\d{4}", unit) is not None
+    style = "count" if factor == 1.0 or money else "plain"
     if unit == "1/year":  # a rate of interest or of loss
         factor, unit = 0.01 / units.YEAR, "%/year"
     if not _is_number(low) or not _is_number(high):
@@ -227,9 +228,9 @@ def _numbers(values: list[float], scale: Scale, lang: str) -> tuple[list[str], s
         if exact and abs(first) < 1e6 and lang != "ja":
             return [f"{round(first):,}"], ""
         place = _step(first, ends)
-        rounded = abs(round(first / place) * place)
+        printed = abs(round(first / place) * place)
         for factor, word in _BIG[lang]:
-            if (rounded or largest) >= factor:
+            if (printed or largest) >= factor:
                 place /= factor
                 return [_fixed(v / factor, place) for v in scaled], word
     if exact and abs(first) < 1e6:

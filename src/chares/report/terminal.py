@@ -170,7 +170,7 @@ class _Page:
                 overflow="fold",
             )
         limit = table.get("limit", len(rows))
-        lengths = self.lengths(bars, min(limit, len(rows)))
+        lengths = self.lengths(bars, len(rows))
         if lengths:
             grid.add_column("", no_wrap=True)
         for i, row in enumerate(rows[:limit]):

@@ -42,8 +42,11 @@ def why_text(
 class _Tree:
     def __init__(self, view: View, root: Figure, width: int) -> None:
         self.view, self.root, self.width = view, root, width
-        used = Counter(id(part) for node in nodes([root]) for _, part in children(node))
-        self.shared = {key for key, count in used.items() if count > 1}
+        self.same = _same(root)
+        printed = Counter(
+            self.same[id(p)] for n in _distinct(root, self.same) for _, p in children(n)
+        )
+        self.shared = {key for key, count in printed.items() if count > 1}
         self.numbers: dict[int, int] = {}
 
     def lines(self, depth: int) -> list[str]:
@@ -51,16 +54,14 @@ class _Tree:
 
     def node(self, name: str, f: Figure, lead: str, rest: str, depth: int) -> Iterator[str]:
         """The lines of one figure: ``lead`` opens its first line, ``rest`` all that follow."""
-        head = self.head(name, f)
-        shared = id(f) in self.shared and f.call is not None
-        if shared and id(f) in self.numbers:
-            yield from self.fill(
-                f"{head}  ({self.view.t('why.see', n=self.numbers[id(f)])})", lead, rest
-            )
+        head, key = self.head(name, f), self.same[id(f)]
+        if key in self.numbers:
+            above = self.view.t("why.see", n=self.numbers[key])
+            yield from self.fill(f"{head}  ({above})", lead, rest)
             return
-        if shared:
-            self.numbers[id(f)] = len(self.numbers) + 1
-            head += f"  [{self.numbers[id(f)]}]"
+        if key in self.shared:
+            self.numbers[key] = len(self.numbers) + 1
+            head += f"  [{self.numbers[key]}]"
         yield from self.fill(head, lead, rest)
         parts = children(f)
         bar = rest + ("│ " if parts and depth > 1 else "  ")
@@ -88,7 +89,8 @@ class _Tree:
             settings = ", ".join(
                 f"{n} = {_setting(v)}" for n, v in f.parts if not _holds_figure(v) and v is not None
             )
-            yield f"= {f.call.text}" + (f"   [{settings}]" if settings else "")
+            equals = "" if " = " in f.call.text else "= "
+            yield f"{equals}{f.call.text}" + (f"   [{settings}]" if settings else "")
             return
         if place := self.place(f):
             yield place
@@ -116,6 +118,25 @@ class _Tree:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+
+def _same(root: Figure) -> dict[int, int]:
+    """A number for every node by identity; nodes that say the same have the same number."""
+    numbers: dict[Any, int] = {}
+    found: dict[int, int] = {}
+    for f in nodes([root]):
+        if f.call is None:
+            key: Any = (f.key, str(f.value))
+        else:
+            settings = tuple(str(v) for _, v in f.parts if not _holds_figure(v))
+            key = (f.call.name, settings, tuple((n, found[id(p)]) for n, p in children(f)))
+        found[id(f)] = numbers.setdefault(key, len(numbers))
+    return found
+
+
+def _distinct(root: Figure, same: dict[int, int]) -> list[Figure]:
+    """One node of each kind, as they are printed with their parts."""
+    return list({same[id(f)]: f for f in nodes([root])}.values())
 
 
 def _holds_figure(value: Any) -> bool:

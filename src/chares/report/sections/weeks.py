@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from chares.report.sections.common import columns_of, rest_of_figures, section
@@ -97,8 +98,6 @@ def _cause(view: View, cause: Cause) -> str:
 
 
 def _bars(view: View, causes: list[Cause]) -> Chart:
-    """The most frequent causes; the table has them all."""
-    causes = causes[:_SHOWN_CAUSES]
     return chart(
         "causes",
         view.t("table.causes"),
@@ -115,15 +114,16 @@ def _bars(view: View, causes: list[Cause]) -> Chart:
 
 
 def _progress(view: View, weeks: Weeks) -> Chart:
+    """The share of the work that is done, at the start and at the end of every row."""
+    days = [w.start for w in weeks.rows[:1]]
+    for w in weeks.rows:
+        days.append((date.fromisoformat(w.start) + timedelta(days=float(w.days))).isoformat())
+    done = [0.0, *(100.0 * float(w.done) for w in weeks.rows)]
     return chart(
         "progress",
         view.t("chart.progress"),
         "line",
-        {
-            "label": view.t("axis.day"),
-            "unit": "date",
-            "values": [w.start for w in weeks.rows],
-        },
-        [{"name": view.t("column.done"), "values": [100.0 * float(w.done) for w in weeks.rows]}],
+        {"label": view.t("axis.day"), "unit": "date", "values": days},
+        [{"name": view.t("column.done"), "values": done[: len(days)]}],
         {"label": view.t("column.done"), "unit": "%"},
     )
