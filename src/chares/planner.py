@@ -101,10 +101,10 @@ def speed(counts: Sequence[Num], peaks: Sequence[Num], mfu: Num) -> Num:
     return mfu * sum(n * p for n, p in zip(counts, peaks, strict=True))
 
 
-@formula("sum of the stages", "s")
-def chip_time_of(stages: Sequence[Num]) -> Num:
-    """Chip time of a whole programme (chip s)."""
-    return sum(stages[1:], stages[0])
+@formula("min(N, online)", "chip")
+def smaller(wanted: float, online: float) -> float:
+    """Chips that train: no more than are online."""
+    return min(wanted, online)
 
 
 def _job(
@@ -118,12 +118,12 @@ def _job(
     train = case.train
     paces = []
     for phase in site.phases:
-        kinds = phase.by_chip
+        kinds, chips = phase.by_chip, phase.chips
         if train and train.chips:
-            kinds = ((steps.chip, steps.chips),)
+            chips = smaller(steps.chips, phase.chips)
+            kinds = ((steps.chip, chips),)
         peaks = [facts.figure(chip, steps.peak_quantity) for chip, _ in kinds]
         counts = [count for _, count in kinds]
-        chips = steps.chips if train and train.chips else phase.chips
         paces.append(run.Pace(phase.online, chips, speed(counts, peaks, steps.mfu)))
     return run.Job(steps.compute, tuple(paces), steps.chip, steps.state, steps.mfu)
 

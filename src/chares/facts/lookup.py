@@ -48,6 +48,11 @@ class Facts:
         """The same facts, with other values (SI) for the records with these keys."""
         return Facts(self._content, self.known_by, {**self._changes, **changes})
 
+    @property
+    def as_written(self) -> Facts:
+        """The same facts without the values of `with_values`."""
+        return Facts(self._content, self.known_by)
+
     def changed(self, key: str, value: Any) -> Any:
         """What `with_values` put in the place of a value that is read from a `document`."""
         return self._changes.get(key, value)
@@ -57,6 +62,9 @@ class Facts:
     def ids(self, collection: str) -> list[str]:
         """The subjects of a collection (``chips``), sorted."""
         return [i for i, s in self._content["subjects"].items() if s["collection"] == collection]
+
+    def __contains__(self, subject: str) -> bool:
+        return subject in self._content["subjects"]
 
     def collections(self) -> list[str]:
         """The names of all collections (``chips``, ``law/us``), sorted."""

@@ -51,7 +51,11 @@ def shape_figures(facts: Facts, model: str) -> tuple[Figure, ...]:
 
 
 def setting_of(facts: Facts, chip: str, family: str, on: date | None = None) -> Setting:
-    """What decides the calibration of a chip under a framework family, with software of a day."""
+    """What decides the calibration of a chip under a framework family, with software of a day.
+
+    The fit belongs to the chip as it is: asking "what if its peak were higher" does not change it.
+    """
+    facts = facts.as_written
     tags = facts.subject(chip).tags
     age = REFERENCE_AGE
     if on is not None and facts.has(chip, "launch"):

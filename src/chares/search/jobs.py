@@ -128,6 +128,12 @@ def implied_mfu(compute: Num, chip_time: Num, peak: Num) -> Num:
     return compute / (chip_time * peak)
 
 
+@formula("N / (tp pp cp)")
+def replicas(chips: Num, tp: Num, pp: Num, cp: Num) -> Num:
+    """Data-parallel replicas of a fleet."""
+    return chips / (tp * pp * cp)
+
+
 @formula("chip-time / N", "s")
 def reported_time(chip_time: Num, chips: Num) -> Num:
     """How long ``chips`` ran, if all ran all the time."""
@@ -237,14 +243,15 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
         _FORMATS.get(train.precision, train.precision),
         tokens=train.tokens,
     )
-    found, split = None, None
+    found = None
+    shared = {"global_batch": batch, "seq_len": seq}  # what the case says, not the strategy
     if train.strategy is not None:
-        split = _fixed(case, train, asked)
+        split = _fixed(case, train, asked, chips, shared, facts)
     else:
         found = explore(asked, space_for(asked))
         if not found.best:
             raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked))
-        split = _chosen(found.best[0].strategy)
+        split = _chosen(found.best[0].strategy, shared)
     bundle = training_step(chip_parts, shape, split, fit)
     figures = _step_figures(bundle, shape, tokens, batch, seq, facts)
     figures |= _reported(case, train, chip, chips, figures, facts)
@@ -278,7 +285,14 @@ def _nothing(found: Found, model: str, chip: str, asked: Asked) -> str:
     )
 
 
-def _fixed(case: Case, train: Train, asked: Asked) -> tuple[Figure, ...]:
+def _fixed(
+    case: Case,
+    train: Train,
+    asked: Asked,
+    chips: Figure,
+    shared: dict[str, Figure],
+    facts: Facts,
+) -> tuple[Figure, ...]:
     """The strategy that the case gives, as leaves."""
     given = train.strategy
     assert given is not None
@@ -304,22 +318,36 @@ def _fixed(case: Case, train: Train, asked: Asked) -> tuple[Figure, ...]:
         "recompute": RECOMPUTATIONS.index(given.recompute),
     }
     strategy = replace(asked.template, **values)
-    return tuple(
-        case.given(
-            f"train.strategy.{f.name}", float(getattr(strategy, f.name)), "1", f.name, given.source
-        )
+    told = type(given).model_fields
+    leaves = {
+        f.name: case.given(f"train.strategy.{f.name}", value, "1", f.name, given.source)
+        if f.name in told
+        else _default(f.name, value, facts)
         for f in fields(Strategy)
-    )
+        for value in [float(getattr(strategy, f.name))]
+    }
+    if given.dp is None:
+        leaves["dp"] = replicas(chips, leaves["tp"], leaves["pp"], leaves["cp"])
+    return tuple((leaves | shared).values())
 
 
-def _chosen(strategy: Strategy) -> tuple[Figure, ...]:
-    return tuple(
-        leaf(
+def _default(name: str, value: float, facts: Facts) -> Figure:
+    """A field of a strategy that the case cannot say: what current frameworks do."""
+    key = f"strategy.{name}"
+    note = "what current frameworks do"
+    return leaf(key, float(facts.changed(key, value)), "1", kind="assumed", label=name, note=note)
+
+
+def _chosen(strategy: Strategy, shared: dict[str, Figure]) -> tuple[Figure, ...]:
+    """The strategy that the search ranked first, as leaves."""
+    leaves = {
+        f.name: leaf(
             f"search:{f.name}", float(getattr(strategy, f.name)), "1", kind="derived",
             label=f.name, source="the search", note="of the strategy ranked first",
         )
         for f in fields(Strategy)
-    )  # fmt: skip
+    }  # fmt: skip
+    return tuple((leaves | shared).values())
 
 
 def _or(facts: Facts, subject: str, quantity: str, default: float) -> float:
