@@ -30,12 +30,16 @@ STRANGERS = {
     "build": {"model"},
 }
 
+# The one step to the right: a plan shows itself in a notebook, and how it looks is report's. The
+# import is inside the two methods that show it.
+SHOWS_ITSELF = ("planner.py", "chares.report")
+
 # Who may look for files beside the code, and for what.
 OPENS = {
     "facts/files.py": "data",
     "spec/intake.py": "cases",
-    "report/messages.py": "messages.yaml or what it is compiled to",
-    "report/pages.py": "templates",
+    "report/messages.py": "the catalogue of messages",
+    "report/page_html.py": "the template and the style of the page",
 }
 
 FILE_LINES = 400
@@ -100,15 +104,16 @@ def imports(path: Path) -> Iterator[Import]:
             assert not node.level, f"{relative(path)}:{node.lineno}: a relative import"
             if node.module and node.module.split(".")[0] == "chares":
                 names = tuple(alias.name for alias in node.names)
-                for module in modules(node.module, names):
-                    yield Import(relative(path), node.lineno, module, names, runs)
+                for module, inner in modules(node.module, names):
+                    yield Import(relative(path), node.lineno, module, inner, runs)
 
 
-def modules(base: str, names: tuple[str, ...]) -> list[str]:
-    """What `from base import names` enters: modules that it names, else the base itself."""
+def modules(base: str, names: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """What `from base import names` enters: modules that it names, and names of the base."""
     folder = SOURCE.parent / base.replace(".", "/")
     inner = [n for n in names if (folder / f"{n}.py").is_file() or (folder / n).is_dir()]
-    return [f"{base}.{n}" for n in inner] + ([base] if len(inner) < len(names) else [])
+    rest = tuple(n for n in names if n not in inner)
+    return [(f"{base}.{n}", ()) for n in inner] + ([(base, rest)] if rest else [])
 
 
 ALL_IMPORTS = [i for path in files() for i in imports(path)]
@@ -130,7 +135,9 @@ def test_every_stage_is_in_the_order() -> None:
 
 
 def test_imports_go_left() -> None:
-    wrong = [i for i in BETWEEN if ORDER.index(stage_of(i.module)) > ORDER.index(stage_of(i.file))]
+    place = ORDER.index
+    wrong = [i for i in BETWEEN if place(stage_of(i.module)) > place(stage_of(i.file))]
+    wrong = [i for i in wrong if (i.file, i.module) != SHOWS_ITSELF]
     assert not wrong, shown(wrong)
 
 
@@ -151,9 +158,7 @@ def test_front_doors_offer_what_others_take() -> None:
         for i in BETWEEN
         if (SOURCE / stage_of(i.module)).is_dir()
         for name in i.names
-        if i.module.count(".") == 1
-        and name != stage_of(i.module)  # from chares import report
-        and name not in offered(stage_of(i.module))
+        if i.module.count(".") == 1 and name not in offered(stage_of(i.module))
     ]
     assert not wrong, shown(wrong)
 
