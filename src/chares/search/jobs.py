@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chares.errors import InputError, NoPlan
-from chares.ledger import Figure, NotAsked, Num, formula, leaf, pick, total
+from chares.ledger import Figure, NotAsked, leaf
 from chares.model import (
     RECOMPUTATIONS,
     SCHEDULES,
@@ -17,16 +16,22 @@ from chares.model import (
     Step,
     Strategy,
     calibration_figures,
-    count_parameters,
     hardware_figures,
-    model_flops,
     parts_of,
-    predict,
     shape_figures,
 )
 from chares.search.asking import FAMILY, asking, space_for
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
+from chares.search.job_figures import (
+    TENANTS,
+    named_all,
+    replicas,
+    reported_figures,
+    step_figures,
+    together,
+    training_step,
+)
 from chares.search.ranking import Ranked, ranked, words
 
 if TYPE_CHECKING:
@@ -39,7 +44,6 @@ PEAKS = {
     "fp8": "peak_fp8", "mxfp8": "peak_fp8", "fp4": "peak_fp4", "nvfp4": "peak_fp4",
 }  # fmt: skip
 _FORMATS = {"fp32": "bf16", "tf32": "bf16", "fp4": "nvfp4"}  # what the model computes them as
-TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
 
 
 @dataclass(frozen=True)
@@ -80,81 +84,6 @@ class Steps:
         """Bytes of the fullest chip by tenant."""
         step = self.step
         return {t: float(getattr(step.memory, t)) for t in TENANTS} if step is not None else {}
-
-
-# formulas ---------------------------------------------------------------------------------------
-
-
-@formula("6 N D", "FLOP")
-def dense_compute(active: Num, tokens: Num) -> Num:
-    """Training FLOP without attention: forward 2, backward 4 per active parameter and token
-    (Kaplan 2020, 2.1)."""
-    return 6.0 * active * tokens
-
-
-@formula("FLOP per token x D", "FLOP")
-def compute_of(per_token: Num, tokens: Num) -> Num:
-    """Model FLOP of a run, operation by operation, causal attention halved."""
-    return per_token * tokens
-
-
-@formula("sum over operations of 6 m n k, attention 6 s h d (causal)", "FLOP")
-def flops_per_token(shape: Sequence[float], seq_len: float) -> float:
-    """Model FLOP of one token, forward and backward."""
-    return float(model_flops(Shape(*shape), seq_len))
-
-
-@formula("sum of all weight matrices", "parameter")
-def parameter_count(shape: Sequence[float]) -> float:
-    """Parameters of the model, counted from its shape."""
-    return float(count_parameters(Shape(*shape)).total)
-
-
-@formula("parameters that one token meets", "parameter")
-def active_count(shape: Sequence[float]) -> float:
-    """Active parameters: the model less the experts that a token is not routed to."""
-    return float(count_parameters(Shape(*shape)).active)
-
-
-@formula("N x bytes per parameter", "B")
-def state_bytes(parameters: Num, per_parameter: Num) -> Num:
-    """What a checkpoint must hold to go on from: weights and optimizer state."""
-    return parameters * per_parameter
-
-
-@formula("C / (chip-time peak)")
-def implied_mfu(compute: Num, chip_time: Num, peak: Num) -> Num:
-    """Utilisation that reported chip-hours imply (PaLM, appendix B, without attention)."""
-    return compute / (chip_time * peak)
-
-
-@formula("N / (tp pp cp)")
-def replicas(chips: Num, tp: Num, pp: Num, cp: Num) -> Num:
-    """Data-parallel replicas of a fleet."""
-    return chips / (tp * pp * cp)
-
-
-@formula("chip-time / N", "s")
-def reported_time(chip_time: Num, chips: Num) -> Num:
-    """How long ``chips`` ran, if all ran all the time."""
-    return chip_time / chips
-
-
-@formula("D / (global batch x sequence length)", "1")
-def step_count(tokens: Num, global_batch: Num, seq_len: Num) -> Num:
-    """Steps of the run."""
-    return tokens / (global_batch * seq_len)
-
-
-@formula("roofline of each operation + exposed collectives + bubble + optimizer", "s")
-def training_step(
-    chip: Sequence[float],
-    shape: Sequence[float],
-    split: Sequence[float],
-    calibration: Sequence[float],
-) -> Step:
-    """One training step by the model of docs/model.md."""
-    return predict(Shape(*shape), Strategy(*split), Hardware(*chip), Calibration(*calibration))
 
 
 # the stage --------------------------------------------------------------------------------------
@@ -198,12 +127,6 @@ def _fleet(case: Case, facts: Facts) -> tuple[str, Figure]:
     return most, together(parts) if len(parts) > 1 else parts[0]
 
 
-@formula("sum of the batches", "chip")
-def together(counts: Sequence[Num]) -> Num:
-    """Chips of one kind, over all batches."""
-    return sum(counts[1:], counts[0])
-
-
 def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Steps:
     """A job of which only the arithmetic is known: its utilisation must be given."""
     if train.compute is None or train.mfu is None:
@@ -217,7 +140,7 @@ def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> 
     mfu = case.given("train.mfu", u.likely, "1", "model FLOP utilisation", low=u.low, high=u.high)
     quantity = PEAKS[train.precision]
     peak = facts.figure(chip, quantity, label=f"{chip}: dense {train.precision} peak")
-    figures = _named(("train.compute", compute), ("train.mfu", mfu), ("train.peak", peak))
+    figures = named_all(("train.compute", compute), ("train.mfu", mfu), ("train.peak", peak))
     return Steps(chip, chips, compute, quantity, mfu, figures)
 
 
@@ -253,8 +176,8 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
             raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked))
         split = _chosen(found.best[0].strategy, shared)
     bundle = training_step(chip_parts, shape, split, fit)
-    figures = _step_figures(bundle, shape, tokens, batch, seq, facts)
-    figures |= _reported(case, train, chip, chips, figures, facts)
+    figures = step_figures(bundle, shape, tokens, batch, seq, facts)
+    figures |= reported_figures(case, train, chip, chips, figures, facts)
     rows = ranked(asked, found.best[:RUNNERS_UP]) if found else []
     return Steps(
         chip, chips, figures["train.compute"], "peak_bf16", figures["train.mfu"], figures, model,
@@ -356,88 +279,3 @@ def _or(facts: Facts, subject: str, quantity: str, default: float) -> float:
 
 def _context(model: str, facts: Facts) -> int:
     return int(min(_or(facts, model, "context_length", 4096.0), 8192.0))
-
-
-def _step_figures(
-    bundle: Figure,
-    shape: tuple[Figure, ...],
-    tokens: Figure,
-    batch: Figure,
-    seq: Figure,
-    facts: Facts,
-) -> dict[str, Figure]:
-    """The figures of a job with a shape, by id."""
-    total, active = parameter_count(shape), active_count(shape)
-    per_token = flops_per_token(shape, seq)
-    memory = pick(bundle, "memory")
-    breakdown = pick(bundle, "breakdown")
-    state = facts.figure(
-        "checkpointing", "state_per_parameter", label="training state of a parameter"
-    )
-    found = _named(
-        ("train.parameters", total),
-        ("train.active_parameters", active),
-        ("train.compute", compute_of(per_token, tokens)),
-        ("train.compute_6nd", dense_compute(active, tokens)),
-        ("train.mfu", pick(bundle, "mfu")),
-        ("train.step_time", pick(bundle, "step_time_s")),
-        ("train.steps", step_count(tokens, batch, seq)),
-        ("train.state", state_bytes(total, state)),
-        ("train.peak_memory", pick(memory, "device")),
-        *((f"train.memory.{t}", pick(memory, t)) for t in TENANTS),
-        *((f"train.time.{p}", pick(breakdown, p)) for p in breakdown.value.__slots__),
-    )
-    units = {"train.step_time": "s", "train.peak_memory": "B"}
-    units |= {i: "B" for i in found if i.startswith("train.memory.")}
-    units |= {i: "s" for i in found if i.startswith("train.time.")}
-    return {i: f.named(i, f.label, units.get(i, "")) for i, f in found.items()}
-
-
-def _reported(
-    case: Case,
-    train: Train,
-    chip: str,
-    chips: Figure,
-    figures: dict[str, Figure],
-    facts: Facts,
-) -> dict[str, Figure]:
-    """What the reported chip-hours imply: duration, and for the first stage the utilisation
-    against each peak of the chip."""
-    if not train.reported:
-        return {}
-    stages = [
-        case.given(
-            f"train.reported[{i}].chip_hours", stage.chip_hours, "s", f"{stage.name}: chip time",
-            stage.source,
-        )
-        for i, stage in enumerate(train.reported)
-    ]  # fmt: skip
-    chip_time = total(stages).named("train.reported_chip_time", "chip time as reported", "s")
-    label = "duration that the reported chip time implies"
-    time = reported_time(chip_time, chips).named("train.reported_time", label)
-    found = {chip_time.id: chip_time, time.id: time}
-    for quantity in ("peak_bf16", "peak_fp8"):
-        for n, fact in enumerate(facts.all(chip, quantity) if facts.has(chip, quantity) else ()):
-            id_ = f"train.implied_mfu_{quantity[5:]}" + (f"_{n + 1}" if n else "")
-            label = f"utilisation implied by {train.reported[0].name}, of the {quantity[5:]} peak"
-            mfu = implied_mfu(figures["train.compute_6nd"], stages[0], fact.figure())
-            found[id_] = mfu.named(id_, label)
-    return found
-
-
-LABELS = {
-    "train.compute": "training compute",
-    "train.compute_6nd": "training compute as 6 N D",
-    "train.mfu": "model FLOP utilisation",
-    "train.peak": "peak of a chip",
-    "train.step_time": "time of a step",
-    "train.steps": "steps",
-    "train.parameters": "parameters",
-    "train.active_parameters": "active parameters",
-    "train.state": "training state in a checkpoint",
-    "train.peak_memory": "peak memory of a chip",
-}
-
-
-def _named(*pairs: tuple[str, Any]) -> dict[str, Figure]:
-    return {i: f.named(i, LABELS.get(i, i.rpartition(".")[2].replace("_", " "))) for i, f in pairs}
