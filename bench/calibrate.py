@@ -19,7 +19,10 @@ from chares.facts import Facts, load, read_table
 from chares.model import hardware_of, model_flops, predict
 from chares.model.calibration import Calibration, Table, attainable, to_free, to_value
 from chares.model.intervals import GRADES, Evidence, coordinates, grades, labels
+from chares.model.layers import layer_times
+from chares.model.memory import memory_use
 from chares.model.parameters import parameters
+from chares.model.predictions import memory_kind
 from chares.model.published import Runs, prepare, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +34,7 @@ REFERENCE_PARTS = {
 }  # fmt: skip
 UNITS = dict.fromkeys(
     ("up_latency", "out_latency", "broadcast", "host", "moe_host", "step"), "s"
-)  # fmt: skip
+) | {"context_memory": "B"}  # fmt: skip
 #: name -> prior value, spread of the base, spread of the effects by level (free scale)
 PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "gemm": (0.78, 0.3, {"vendor": 0.48, "generation": 0.32, "family": 0.32}),
@@ -69,6 +72,15 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "progress": (0.12, 0.5, {"vendor": 0.8}),
     "power": (0.5, 0.5, {}),
 }
+#: the same for memory, fitted to published peaks
+MEMORY_PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
+    "activation_memory": (1.15, 0.2, {"family": 0.1}),
+    "workspace": (2.0, 0.4, {"family": 0.4}),
+    "logit_bytes": (10.0, 0.3, {"family": 0.3}),
+    "fragmentation": (1.05, 0.04, {"family": 0.02}),
+    "context_memory": (4e9, 0.4, {}),
+}
+MEMORY_NOISE = 0.05
 #: prior means of effects (free scale), where a vendor's parts are known to differ
 KNOWN: dict[tuple[str, str, str], float] = {
     ("gemm", "vendor", "google"): 0.7,  # one or two large systolic arrays, no tile scheduling
@@ -96,10 +108,11 @@ class Design:
     names: list[tuple[str, str, str]] = field(default_factory=list)
     spread: list[float] = field(default_factory=list)
     gather: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    priors: dict[str, tuple[float, float, dict[str, float]]] = field(default_factory=lambda: PRIORS)
 
     def __post_init__(self) -> None:
         n = len(self.watts)
-        for name, (_, spread, levels) in PRIORS.items():
+        for name, (_, spread, levels) in self.priors.items():
             self.gather[name] = [np.full(n, self._add((name, "", ""), spread))]
             for level, width in levels.items():
                 known = {
@@ -122,20 +135,21 @@ class Design:
         """Parameters of every row for the vector of standardised effects."""
         scaled = x * np.array(self.spread) + self.known
         found = {}
-        for name, (prior, _, _) in PRIORS.items():
+        for name, (prior, _, _) in self.priors.items():
             free = to_free(name, prior) + sum(scaled[i] for i in self.gather[name])
             found[name] = to_value(name, free)
-        found |= attainable(found, self.watts, self.age)
+        if "gemm" in found:
+            found |= attainable(found, self.watts, self.age)
         return Calibration(**found)
 
     def table(self, x: np.ndarray, watts: dict[str, float]) -> Table:
         """The fit as a table."""
-        base, effects = {}, {n: {} for n in PRIORS}
+        base, effects = {}, {n: {} for n in self.priors}
         for (name, level, label), value in zip(
             self.names, x * np.array(self.spread) + self.known, strict=True
         ):
             if not level:
-                base[name] = float(to_free(name, PRIORS[name][0])) + float(value)
+                base[name] = float(to_free(name, self.priors[name][0])) + float(value)
             elif abs(value) > 5e-4:
                 effects[name].setdefault(level, {})[label] = float(value)
         return Table(base, effects, watts)
@@ -170,12 +184,12 @@ class Data:
 
 SILVER = 0.25  # weight of a row that is consistent but not gold
 ENOUGH = 3  # runs of one kind that count as measured
+UNSEEN = 1.4  # the intervals of extrapolated cases are so much wider than those of known parts
 STEP = 1e-3
 
 
-def load_data(facts: Facts, path: str) -> Data:
+def load_data(facts: Facts, rows: list[dict[str, str]]) -> Data:
     """All runs that can be predicted and have a step time."""
-    rows = read_rows(path)
     runs = prepare(rows, facts)
     picked = [rows[i] for i in runs.index]
     measured = np.array([float(r.get("derived_step_time_s") or "nan") for r in picked])
@@ -239,6 +253,41 @@ def fit(
     ).x
 
 
+def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
+    """Parameters of memory from the runs that print a peak, and one line on how well they do."""
+    rows = [r for r in rows if r.get("peak_mem_GB") and r.get("task") == "pretrain"]
+    runs = prepare(rows, facts)
+    taken = [rows[i] for i in runs.index]
+    measured = np.array([1e9 * float(r["peak_mem_GB"]) for r in taken])
+    kinds = np.array([memory_kind(r) for r in taken])
+    families = [x.family for x in runs.settings]
+    nothing = np.ones(len(taken))
+    design = Design({"family": families}, nothing, nothing, priors=MEMORY_PRIORS)
+    layers = layer_times(runs.shape, runs.strategy, runs.hardware, Calibration())
+    source = np.array([r["source_key"] for r in taken])
+    share = np.array([np.sum(source == s) for s in source])
+    weight = np.sqrt(MOST_GROUPS / share)
+
+    def peaks(x: np.ndarray) -> np.ndarray:
+        m = memory_use(layers, runs.shape, runs.strategy, runs.hardware, design.calibration(x))
+        told = np.broadcast_arrays(m.allocated, m.reserved, m.device, measured)[:3]
+        return np.stack(told)[kinds, np.arange(len(taken))]
+
+    def residuals(x: np.ndarray) -> np.ndarray:
+        unit = np.log(peaks(x) / measured) / MEMORY_NOISE
+        robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * weight
+        return np.concatenate([robust, x])
+
+    x = least_squares(residuals, np.zeros(len(design.names)), diff_step=1e-3).x
+    error = np.abs(peaks(x) / measured - 1.0)
+    told = ("allocated", "reserved", "nvidia-smi")
+    line = "; ".join(
+        f"{name} {100 * np.median(error[kinds == k]):.1f} % ({int(np.sum(kinds == k))} runs)"
+        for k, name in enumerate(told)
+    )
+    return design.table(x, {}), f"Peak memory, median error in sample by convention: {line}."
+
+
 def evidence(data: Data, keep: np.ndarray, widths: dict[str, tuple[float, float]]) -> Evidence:
     """What these rows would let a prediction lean on."""
     part = data.take(np.flatnonzero(keep))
@@ -287,6 +336,8 @@ def spreads(data: Data, predicted: np.ndarray, grade: np.ndarray) -> dict[str, t
             low, high = np.interp([0.1, 0.9], sums, log[order])
             widest = (min(widest[0], float(low)), max(widest[1], float(high)))
         found[name] = widest
+    low, high = found[GRADES[-1]]
+    found[GRADES[-1]] = (UNSEEN * low, UNSEEN * high)
     return found
 
 
@@ -355,16 +406,20 @@ def main() -> None:
     """Fit, cross-validate, write the record and the tables."""
     facts = load()
     watts = reference_watts(facts)
-    data = load_data(facts, str(read_table("published/training.csv")))
+    rows = read_rows(read_table("published/training.csv"))
+    data = load_data(facts, rows)
     data = data.take(np.flatnonzero(data.fitted > 0))
     design = design_of(data, watts)
     x = fit(data, design)
-    table = design.table(x, watts)
+    fitted = design.table(x, watts)
+    memory, memory_line = fit_memory(rows, facts)
+    table = Table(fitted.base | memory.base, fitted.effects | memory.effects, watts)
     inside = predict_all(data, design, x)
     outside, grade = leave_one_out(data, design)
     found = evidence(data, data.gold, spreads(data, outside, grade))
     RECORD.write_text(document(table, found), encoding="utf-8")
     tables = report(data, table, found, inside, outside, grade)
+    tables = f"{tables}\n\n{memory_line}"
     write_between_markers(DOCS, tables)
     print(tables)
 

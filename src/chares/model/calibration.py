@@ -60,6 +60,13 @@ class Calibration:
     progress: Num = 0.12  # exponent of the software's age: kernels mature after a chip's launch
     power: Num = 0.3  # exponent of W per FLOP/s against the generation's reference part
 
+    # memory
+    activation_memory: Num = 1.15  # activations kept against the count of Korthikanti et al.
+    workspace: Num = 2.0  # layers' worth of activations that a layer's backward pass works with
+    logit_bytes: Num = 12.0  # per token and vocabulary entry: 16 and 32 bits, and their gradients
+    fragmentation: Num = 1.05  # reserved against allocated
+    context_memory: Num = 4e9  # bytes of driver context and communication buffers
+
     def rows(self, index: Any) -> Calibration:
         """The parameters of the selected rows; fields that are single numbers stay so."""
         picked = {

@@ -21,6 +21,7 @@ from chares.model.intervals import (
 from chares.model.parameters import parameters
 from chares.model.published import Runs, prepare
 from chares.model.stepping import PARTS, Step, predict
+from chares.model.wording import family_of
 from chares.model.validation import by_source, measured_step_time, null_scores, score
 
 if TYPE_CHECKING:
@@ -117,12 +118,10 @@ def reported_memory(rows: Sequence[Mapping[str, str]], found: Predictions) -> Nu
 def memory_kind(row: Mapping[str, str]) -> int:
     """0 allocated, 1 reserved, 2 what the device shows, as a row's notes say."""
     text = (row.get("notes", "") + row.get("flops_convention", "")).lower()
-    if (
-        "nvidia-smi" in text
-        or "megatron-deepspeed (bigscience)" in row.get("framework", "").lower()
-    ):
+    family = family_of(row.get("framework", ""), row.get("published", ""))
+    if "nvidia-smi" in text or family == "megatron-classic":
         return 2
-    return 1 if "reserved" in text or "max over ranks" in text else 0
+    return 1 if "reserved" in text or "titan" in row.get("framework", "").lower() else 0
 
 
 def validate(

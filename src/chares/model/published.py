@@ -290,9 +290,13 @@ class _RowReader:
         framework = row.get("framework", "").lower()
         # what FSDP and ZeRO carry: Composer gathers in 32 bits unless PURE; torchtitan reduces so
         composer = "composer" in framework or "foundry" in framework
-        half = family == "deepspeed" or "internevo" in framework or (
-            family == "megatron-classic" and stage == 0
-        ) or (family == "fsdp" and "titan" not in framework)  # fmt: skip
+        half = (
+            family in ("deepspeed", "megatron-classic")
+            or "internevo" in framework
+            or (family == "fsdp" and "titan" not in framework)
+        )
+        bf16 = precision_of(row.get("precision", "")) == st.BF16
+        copy = 4.0 * (family == "megatron-classic" and bf16) + 2.0 * ("nanotron" in framework)
         wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
         return {
@@ -304,6 +308,7 @@ class _RowReader:
             "fused": fused, "graphs": graphs, "dedup": dedup, "cp_kind": float(st.RING),
             "flash": float(self.flash(family)),
             "gradient_bytes": 2.0 if half else 4.0,
+            "gradient_copy_bytes": copy,
             "weight_bytes": 4.0 if fsdp else 2.0, "optimizer_bytes": 8.0 if fsdp else 12.0,
             "gather_bytes": 1.0 if "float8 all-gather" in row.get("precision", "").lower()
             else 4.0 if wide else 2.0,

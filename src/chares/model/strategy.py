@@ -55,6 +55,26 @@ RECOMPUTED = np.array(
 )
 
 
+#: share of a layer's activations that is kept for the backward pass; columns: the layer's input,
+#: norms and residuals, query to attention output, FFN hidden elements, attention scores
+KEPT = np.array(
+    [
+        [1.0, 1.0, 1.0, 1.0, 1.0],
+        [1.0, 1.0, 1.0, 1.0, 0.0],
+        [1.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, 0.4, 1.0, 0.7, 1.0],
+        [1.0, 0.7, 1.0, 0.0, 1.0],
+        [1.0, 0.4, 1.0, 0.8, 0.0],
+        [1.0, 0.4, 0.6, 0.4, 0.0],
+        [1.0, 1.0, 1.0, 0.1, 1.0],
+        [1.0, 1.0, 0.6, 1.0, 1.0],
+        [1.0, 0.4, 1.0, 0.0, 0.0],
+        [1.0, 0.4, 1.0, 0.3, 0.0],
+        [1.0, 0.4, 0.8, 0.1, 0.0],
+    ]
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """How the work is split. Every field is a number or an array with one entry a row."""
@@ -92,6 +112,7 @@ class Strategy:
     # bytes per parameter
     weight_bytes: Num = 2.0
     gradient_bytes: Num = 4.0  # as kept and reduced
+    gradient_copy_bytes: Num = 0.0  # kept beside them (16-bit gradients beside a 32-bit sum)
     optimizer_bytes: Num = 12.0  # fp32 master copy and two Adam moments
     gather_bytes: Num = 2.0  # what ZeRO's parameter all-gather carries
     offload_optimizer: Num = 0.0  # share of the optimizer state kept in host memory
