@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import chares
-from chares.ledger import Figure, leaves, replay
+from chares.facts import load
+from chares.ledger import Estimate, Figure, leaves, replay
 from chares.planner import Plan, plan, strategies
 from chares.spec import Case, read_case
 
@@ -66,11 +67,11 @@ def fresh(planned: Plan, changes: dict[str, float]) -> Plan:
         if path.endswith(("online", "start", "as_of")):
             given = date.fromordinal(int(value))
         elif path == "train.mfu":
-            given = chares.Estimate(value, value, value)
+            given = Estimate(value, value, value)
         elif path.endswith(WHOLE) or ("strategy" in path and value.is_integer()):
             given = int(value)
         case = changed_case(case, path, given)
-    return plan(case, chares.load().with_values(facts))
+    return plan(case, load().with_values(facts))
 
 
 def together(planned: Plan, leaf: Figure, value: float) -> dict[str, float]:
@@ -195,7 +196,7 @@ def test_an_unknown_figure_is_named_with_its_neighbours() -> None:
 def test_known_by_hides_what_was_published_later() -> None:
     day = date(2025, 8, 15)
     p = plan(read_case("colossus-1", [f"known_by={day}"]))
-    facts = chares.load()
+    facts = load()
     used = {k.split("@")[0].split("#")[0] for k in leaves(p.figures.values())}
     seen = 0
     for key in used:
