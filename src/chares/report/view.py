@@ -12,9 +12,21 @@ from chares.report.messages import Messages
 from chares.report.shown import as_written, rounded, shown
 
 # pure numbers that people read as per cent
-_SHARE = re.compile(r"(^|[._ ])(mfu|hfu|goodput|share|utilisation|break_even|utilization)([._ ]|$)")
+_SHARE = re.compile(
+    r"(^|[._ ])(mfu|hfu|goodput|share|utilisation|break_even|interest|utilization)([._ ]|$)"
+)
 _CHIP_TIME = re.compile(r"chip_(time|hours)$")
-_STRATEGY = "case:train.strategy."
+_INDEX = re.compile(r"\[\d+\]")
+_FACT = re.compile(
+    r"(?P<subject>[^.:@]+)\.(?P<quantity>[a-z0-9_]+)(@(?P<day>\d{4}-\d\d-\d\d))?(#\d+)?"
+)
+# ids that end in a word of some family of the catalogue
+_FAMILIES = (
+    (re.compile(r"case:train\.strategy\.(\w+)"), "strategy"),
+    (re.compile(r"site\.phase(\d+)\.(\w+)"), "phase"),
+    (re.compile(r"train\.time\.(\w+)"), "breakdown"),
+    (re.compile(r"train\.memory\.(\w+)"), "memory"),
+)
 _CALL = re.compile(r"(?P<name>[^()]+)\((?P<arguments>[^()]*)\)")
 
 _SI = ("s", "W", "J", "B", "B/s", "FLOP/s", "USD/s", "1/s")  # read better in larger units
@@ -98,17 +110,34 @@ class View:
 
     def _label(self, figure: Figure) -> str:
         id_ = figure.id or figure.key
-        if figure.key.startswith(_STRATEGY):
-            return self.named("strategy", figure.key.removeprefix(_STRATEGY))
         if call := _CALL.fullmatch(id_):
             arguments = [self._argument(a) for a in call["arguments"].split(",")]
             text = self.t.find(f"figure.{call['name']}()", "")
             return text.format(*arguments) if text else figure.label or id_
+        for form, family in _FAMILIES:
+            if match := form.fullmatch(id_):
+                *places, name = match.groups()
+                return self.t.find(f"{family}.{name}", figure.label or name).format(*places)
+        if text := self.t.find(f"figure.{id_}", ""):
+            return text
         parent, _, last = id_.rpartition(".")
-        family = self.t.find(f"figure.{parent}.*", "")
-        if family:
-            return self.t.find(f"figure.{id_}", family.format(last))
-        return self.t.find(f"figure.{id_}", figure.label or id_)
+        if text := self.t.find(f"figure.{parent}.*", ""):
+            return text.format(last)
+        return figure.label if figure.label and self.lang == "en" else self._translated(figure)
+
+    def _translated(self, leaf: Figure) -> str:
+        """The label of a leaf by its key, where the label that a stage gave is in English."""
+        if leaf.key.startswith("case:"):
+            path = _INDEX.sub("", leaf.key.removeprefix("case:"))
+            about, colon, _ = leaf.label.rpartition(": ")
+            text = self.t.find(f"case.{path}", "")
+            return f"{about}{colon}{text}" if text else leaf.label
+        match = _FACT.fullmatch(leaf.key)
+        text = self.t.find(f"quantity.{match['quantity']}", "") if match else ""
+        if not match or not text:
+            return leaf.label or leaf.id or leaf.key
+        day = f"（{match['day']}）" if match["day"] else ""
+        return f"{match['subject']}: {text}{day}"
 
     def _argument(self, text: str) -> str:
         try:

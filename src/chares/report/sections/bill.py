@@ -130,4 +130,7 @@ def _loan(view: View, bill: Bill) -> Table:
         }
         for y in bill.loan
     ]
-    return table("loan", view.t("table.loan"), columns, rows, fold=True)
+    found = table("loan", view.t("table.loan"), columns, rows, fold=True)
+    if payment := view.figures.get("bill.loan.payment"):
+        found["note"] = view.t("note.payment", payment=view.show(payment))
+    return found

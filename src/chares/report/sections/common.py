@@ -9,7 +9,9 @@ from chares.ledger import Figure
 from chares.report.view import Chart, Section, Table, View, table
 
 # figures that belong to a row of some table, and stand there or nowhere
-_PART_OF_A_TABLE = re.compile(r"\.phase\d|^train\.(time|memory)\.|^site\.compare\.|^bill\.own")
+_PART_OF_A_TABLE = re.compile(
+    r"\.phase\d|^train\.(time|memory)\.|^site\.compare\.|^bill\.(own|loan)\b"
+)
 
 
 def section(
