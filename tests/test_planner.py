@@ -188,6 +188,12 @@ def test_a_case_may_have_one_part_only() -> None:
     assert not any((empty.site, empty.steps, empty.weeks, empty.bill, empty.limits))
 
 
+def test_a_part_that_no_stage_answers_is_named() -> None:
+    text = "name: x\nas_of: 2025-01-01\nmarket: {company: a, price: 10 USD, shares: 5}"
+    (warning,) = plan(chares.parse_case(text)).warnings
+    assert "market" in warning
+
+
 def test_an_unknown_figure_is_named_with_its_neighbours() -> None:
     with pytest.raises(chares.CharesError, match=r"bill\.total"):
         plan("colossus-1").figure("bill.totl")

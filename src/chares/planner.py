@@ -52,6 +52,17 @@ class Plan:
             raise UnknownName("figure", id, self.figures)
         return found
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Parts of the case that are read and that no stage answers yet."""
+        case = self.case
+        parts = {"serve": case.serve, "market": case.market}
+        return tuple(
+            f"the part `{name}` is read, and no stage answers it yet"
+            for name, part in parts.items()
+            if part is not None
+        )
+
     def why(self, id: str, lang: str = "en") -> str:
         """The tree behind a figure as text, down to facts with their sources."""
         from chares.report import why_text
