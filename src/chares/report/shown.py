@@ -231,19 +231,21 @@ def _numbers(values: list[float], scale: Scale, lang: str) -> tuple[list[str], s
         printed = abs(round(first / place) * place)
         for factor, word in _BIG[lang]:
             if (printed or largest) >= factor:
-                place /= factor
-                return [_fixed(v / factor, place) for v in scaled], word
+                return [_fixed(v / factor, place / factor, not ends) for v in scaled], word
     if exact and abs(first) < 1e6:
         return [f"{round(first):,}"], ""
     place = _step(first, ends)
     if scale.unit == "%" and not ends:  # tenths will do, and one figure of what is smaller
         place = max(place, 0.1) if abs(first) >= 0.05 else 100 * place
-    return [_fixed(v, place) for v in scaled], ""
+    return [_fixed(v, place, not ends) for v in scaled], ""
 
 
-def _fixed(value: float, place: float) -> str:
+def _fixed(value: float, place: float, alone: bool) -> str:
+    """To a decimal place; a number without an interval that is shorter stays short (9.3)."""
     decimals = -math.floor(math.log10(place) + 1e-9)
     text = f"{round(value, decimals):,.{max(0, decimals)}f}"
+    if alone and "." in text and abs(value - round(value, decimals)) <= 1e-9 * abs(value):
+        text = text.rstrip("0").rstrip(".")
     return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
 
 
