@@ -26,7 +26,7 @@ from chares.ledger import KINDS, Estimate, Figure, NotAsked, formula, leaf
 from chares.model import Breakdown
 from chares.planner import Plan, plan
 from chares.report.messages import Messages, catalogue
-from chares.report.shown import as_written, rounded, shown
+from chares.report.numerals import as_written, rounded, shown
 from chares.spec import Case, Claim, read_case, shipped_cases
 
 DAY = 86400.0

@@ -9,9 +9,9 @@ from chares.report.lawbook import law_text
 from chares.report.listing import fact_rows, fact_text
 from chares.report.messages import LANGUAGES
 from chares.report.notebook import plan_html, plan_text
+from chares.report.numerals import shown
 from chares.report.page_html import page
 from chares.report.plain import SCHEMA_VERSION, outline
-from chares.report.shown import shown
 from chares.report.terminal import print_outline
 from chares.report.tree import why_text
 from chares.report.verdicts import verdict_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chares.report.claimed import claims
+from chares.report.numerals import shown
 from chares.report.sections import question
-from chares.report.shown import shown
 from chares.report.view import View
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chares.report.shown import shown
+from chares.report.numerals import shown
 from chares.report.view import View, plain
 
 

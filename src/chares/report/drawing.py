@@ -11,7 +11,7 @@ from datetime import date
 from html import escape
 from typing import Any
 
-from chares.report.shown import in_scale, scale_of, shown
+from chares.report.numerals import in_scale, scale_of, shown
 
 WIDTH, HEIGHT = 600, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 34, 30

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from chares.errors import CharesError
-from chares.report.shown import as_written
+from chares.report.numerals import as_written
 from chares.report.view import plain
 
 

@@ -11,7 +11,7 @@ from io import StringIO
 from typing import IO, TYPE_CHECKING, Any
 
 from chares.report.messages import Messages
-from chares.report.shown import in_scale, scale_of
+from chares.report.numerals import in_scale, scale_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -9,7 +9,7 @@ from typing import Any
 
 from chares.ledger import Estimate, Figure, NotAsked, children
 from chares.report.messages import Messages
-from chares.report.shown import as_written, rounded, shown
+from chares.report.numerals import as_written, rounded, shown
 
 # pure numbers that people read as per cent
 _SHARE = re.compile(

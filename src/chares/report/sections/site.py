@@ -6,8 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from chares.ledger import Figure
+from chares.report.numerals import scale_of
 from chares.report.sections.common import columns_of, rest_of_figures, section
-from chares.report.shown import scale_of
 from chares.report.view import Chart, Section, Table, View, chart, table
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chares.report.numerals import shown
 from chares.report.sections.common import columns_of, rest_of_figures, section
-from chares.report.shown import shown
 from chares.report.view import Chart, Section, Table, View, chart, plain, table
 
 if TYPE_CHECKING:
