@@ -83,7 +83,7 @@ def small_plan(name: str = "Small", says: str = "done in 100 days") -> Any:
         (136 * DAY, "s", 121 * DAY, 158 * DAY, "136 (121 to 158) days", "136（121〜158）日"),
         (168 * DAY, "s", None, None, "168 days", "168日"),
         (1 * 3600, "s", None, None, "60 minutes", "60分"),
-        (0.5, "s", None, None, "500 ms", "500 ms"),
+        (0.5, "s", None, None, "500 ms", "500ミリ秒"),
         (1.5e8, "W", None, None, "150 MW", "150 MW"),
         (2.1e9, "W", 1.7e9, 2.6e9, "2.1 (1.7 to 2.6) GW", "2.1（1.7〜2.6）GW"),
         (5.576e6, "USD", None, None, "5.58 M USD", "558万ドル"),

@@ -40,7 +40,7 @@ def outline(plan: Any, lang: str = "en") -> dict[str, Any]:
         "sources": used_sources(view),
         "assumed": assumptions(view),
         "not_asked": _not_asked(view),
-        "warnings": [str(w) for w in getattr(plan, "warnings", ())],
+        "warnings": _warnings(view),
     }
 
 
@@ -60,4 +60,13 @@ def _not_asked(view: View) -> list[dict[str, str]]:
             found.append(
                 {"stage": stage, "reason": view.t.find(f"reason.{result.reason}", result.reason)}
             )
+    return found
+
+
+def _warnings(view: View) -> list[str]:
+    """What a reader should mind before believing the rest."""
+    found = [str(w) for w in getattr(view.plan, "warnings", ())]
+    step = getattr(view.stage("steps"), "step", None)
+    if step is not None and not step.memory.fits:
+        found.append(view.t("warning.unfit", memory=view.get("train.peak_memory")))
     return found

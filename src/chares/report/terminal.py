@@ -67,12 +67,10 @@ class _Page:
         yield from self.claims()
         yield from self.sources()
         yield from self.assumed()
-        for key, line in (("not_asked", "{stage}: {reason}"), ("warnings", "{0}")):
-            if found := self.outline[key]:
-                yield self.title(self.t(f"section.{key}"))
-                for item in found:
-                    text = line.format(**item) if isinstance(item, Mapping) else str(item)
-                    yield from self.bullet(text)
+        if self.outline["not_asked"]:
+            yield self.title(self.t("section.not_asked"))
+        for item in self.outline["not_asked"]:
+            yield from self.bullet(f"{item['stage']}: {item['reason']}")
 
     def title(self, text: str) -> RenderableType:
         from rich.text import Text
@@ -96,6 +94,8 @@ class _Page:
         yield Text("")
         for line in o["answer"]:
             yield Text(line, style="bold")
+        for warning in o["warnings"]:
+            yield Text(f"{self.t('section.warnings')}: {warning}", style="yellow")
 
     # sections -------------------------------------------------------------------------------
 

@@ -52,5 +52,5 @@ def question(view: View, verdict: Verdict) -> str:
     text = verdict.question.removesuffix(f" on {verdict.on.isoformat()}")
     for key, form in _QUESTIONS.items():
         if match := form.fullmatch(text):
-            return view.t(key).format(*match.groups())
+            return view.t(key).format(*(view.named("place", g) for g in match.groups()))
     return text
