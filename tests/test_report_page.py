@@ -1,7 +1,13 @@
-"""The page: whole, safe, readable without a network, and what a notebook shows."""
+"""The page: whole, safe, readable without a network; a notebook; facts; the cost of a start."""
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import subprocess
+import sys
+from datetime import date
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
@@ -9,6 +15,7 @@ from typing import Any
 import pytest
 
 from chares import report
+from chares.facts import Facts
 from chares.planner import Plan, plan
 from chares.report.drawing import svg
 from chares.spec import Case, read_case, shipped_cases
@@ -97,6 +104,34 @@ def test_a_chart_tells_its_numbers_in_words() -> None:
     assert page.open == []
 
 
+BARS = {
+    "id": "b", "title": "Memory", "kind": "bar",
+    "x": {"label": "", "unit": "", "values": ["weights", "<all the rest of it, at great length>"]},
+    "series": [{"name": "memory", "values": [3e9, 1e9]}], "y": {"label": "memory", "unit": "B"},
+}  # fmt: skip
+
+
+def test_bars_are_as_long_as_their_share_and_say_it() -> None:
+    drawn = svg(BARS)
+    page = Page(drawn)
+    assert page.open == []
+    assert page.charts == ["Memory: weights 3 GB; <all the rest of it, at great length> 1 GB"]
+    lengths = [float(w) for w in re.findall(r'class="s0"[^>]* width="([\d.]+)"', drawn)]
+    assert lengths[0] == pytest.approx(3 * lengths[1], abs=0.1)
+    assert "75 %" in drawn
+    assert "25 %" in drawn
+
+
+def test_bars_without_a_table_have_a_place_of_their_own() -> None:
+    section = {"id": "x", "title": "Section", "notes": [], "tables": [], "charts": [BARS]}
+    o = outlined("colossus-1") | {"sections": [section]}
+    assert 'aria-label="Memory: weights' in report.page(o)
+    stream = io.StringIO()
+    report.print_outline(o, stream, 100)
+    rows = [line for line in stream.getvalue().splitlines() if "█" in line]
+    assert [row.count("█") for row in rows] == [24, 8]
+
+
 def test_a_plan_shows_itself() -> None:
     p = planned("colossus-1")
     assert repr(p).startswith("<Plan Colossus 1")
@@ -104,3 +139,26 @@ def test_a_plan_shows_itself() -> None:
     html = p._repr_html_()
     assert Page(html).open == []
     assert "Colossus 1" in html
+
+
+# facts ------------------------------------------------------------------------------------------
+
+
+def test_sources_that_disagree_stand_side_by_side(facts: Facts) -> None:
+    rows = report.fact_rows(facts.all("h800-sxm", "peak_fp8"), facts, date(2025, 1, 1))
+    assert len(rows) == 2
+    assert sum(r["holds"] for r in rows) == 1
+    text = report.fact_text(rows)
+    assert all(r["cite"] in text for r in rows)
+    assert text.count("\n  * ") == 1
+    json.dumps(rows, allow_nan=False)
+
+
+# cost of a start --------------------------------------------------------------------------------
+
+
+def test_importing_report_loads_nothing_heavy() -> None:
+    code = "import sys, chares.report; print(*sorted(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {m.partition(".")[0] for m in run.stdout.split()}
+    assert not loaded & {"numpy", "plotly", "jinja2", "rich", "pydantic", "yaml"}

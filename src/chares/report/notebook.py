@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 from chares.report.page_html import fragment
@@ -19,12 +18,3 @@ def plan_text(plan: Any, lang: str = "en") -> str:
 def plan_html(plan: Any, lang: str = "en") -> str:
     """The answer, tables, charts and claims as a piece of HTML with its own style."""
     return fragment(outline(plan, lang))
-
-
-def plan_report(plan: Any, lang: str = "en", width: int = 100) -> str:
-    """The whole terminal report as text without colours."""
-    from chares.report.terminal import print_outline
-
-    stream = StringIO()
-    print_outline(outline(plan, lang), stream, width)
-    return stream.getvalue()
