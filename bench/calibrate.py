@@ -8,21 +8,20 @@ framework family is shrunk towards its parent. Leave-one-source-out is part of e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
 
+from calibration_design import LEAST_GROUPS, MOST_GROUPS, NOISE, Design
+from calibration_memory import fit_memory
 from calibration_report import report, write_between_markers
 from chares.facts import Facts, load, read_table
 from chares.model import hardware_of, model_flops, predict
-from chares.model.calibration import Calibration, Table, attainable, to_free, to_value
+from chares.model.calibration import Table, to_value
 from chares.model.intervals import GRADES, Evidence, coordinates, grades, labels
-from chares.model.layers import layer_times
-from chares.model.memory import memory_use
 from chares.model.parameters import parameters
-from chares.model.predictions import memory_kind
 from chares.model.published import Runs, prepare, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,124 +34,6 @@ REFERENCE_PARTS = {
 UNITS = dict.fromkeys(
     ("up_latency", "out_latency", "broadcast", "host", "moe_host", "step"), "s"
 ) | {"context_memory": "B"}  # fmt: skip
-#: name -> prior value, spread of the base, spread of the effects by level (free scale)
-PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
-    "gemm": (0.78, 0.3, {"vendor": 0.48, "generation": 0.32, "family": 0.32}),
-    "gemm_8": (0.68, 0.4, {"generation": 0.32, "family": 0.32}),
-    "gemm_4": (0.45, 0.5, {}),
-    "wave": (1.8e6, 0.3, {"vendor": 0.48}),
-    "depth": (200.0, 0.6, {"vendor": 0.48}),
-    "attention": (0.50, 0.3, {"vendor": 0.48, "generation": 0.4, "family": 0.64}),
-    "attention_backward": (0.80, 0.1, {}),
-    "unaligned": (16.0, 0.2, {}),
-    "memory": (0.75, 0.3, {"generation": 0.24}),
-    "passes": (1.2, 0.3, {"family": 0.4}),
-    "unfused": (1.6, 0.3, {}),
-    "cast": (1.0, 0.4, {}),
-    "grouped": (0.90, 0.4, {"generation": 0.32}),
-    "imbalance": (1.05, 0.02, {}),
-    "permute": (1.2, 0.5, {}),
-    "up": (0.75, 0.3, {"vendor": 0.48, "generation": 0.32}),
-    "out": (0.70, 0.3, {"family": 0.32}),
-    "up_latency": (6e-6, 0.5, {}),
-    "out_latency": (20e-6, 0.5, {}),
-    "all_to_all": (0.7, 0.4, {}),
-    "broadcast": (2e-3, 0.5, {}),
-    "congestion": (0.03, 0.5, {}),
-    "overlap_tp": (0.2, 0.6, {"family": 0.64}),
-    "overlap_dp": (0.7, 0.5, {"family": 0.64}),
-    "overlap_pp": (0.5, 0.5, {}),
-    "overlap_cp": (0.7, 0.5, {}),
-    "overlap_ep": (0.5, 0.5, {}),
-    "host": (800e-6, 0.5, {"family": 0.96}),
-    "moe_host": (500e-6, 0.7, {}),
-    "step": (0.012, 0.4, {"family": 0.64}),
-    "straggler": (0.008, 0.5, {"family": 0.64}),
-    "cp_loss": (0.15, 0.5, {}),
-    "progress": (0.12, 0.5, {"vendor": 0.8}),
-    "power": (0.5, 0.5, {}),
-}
-#: the same for memory, fitted to published peaks
-MEMORY_PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
-    "activation_memory": (1.15, 0.2, {"family": 0.1}),
-    "workspace": (2.0, 0.4, {"family": 0.4}),
-    "logit_bytes": (10.0, 0.3, {"family": 0.3}),
-    "fragmentation": (1.05, 0.04, {"family": 0.02}),
-    "context_memory": (4e9, 0.4, {}),
-}
-MEMORY_NOISE = 0.05
-#: prior means of effects (free scale), where a vendor's parts are known to differ
-KNOWN: dict[tuple[str, str, str], float] = {
-    ("gemm", "vendor", "google"): 0.7,  # one or two large systolic arrays, no tile scheduling
-    ("wave", "vendor", "google"): -2.3,
-    ("gemm", "vendor", "amd"): -1.0,  # MI300X: about half of the peak in public GEMM sweeps
-    ("host", "family", "megatron-classic"): 0.8,  # eager, unfused, checkpointing in Python
-    ("gemm", "vendor", "aws"): -0.3,
-    ("wave", "vendor", "aws"): -1.5,
-    ("gemm", "vendor", "huawei"): -0.3,
-    ("wave", "vendor", "huawei"): -0.7,
-    ("attention", "vendor", "amd"): -0.7,
-    ("progress", "vendor", "google"): -2.0,  # in use inside before the launch
-}
-NOISE = 0.07  # spread of a run about the model, of its logarithm
-LEAST_GROUPS, MOST_GROUPS = 6.0, 12.0  # a source counts as so many independent runs
-
-
-@dataclass
-class Design:
-    """Which entries of the parameter vector make up each row's parameters."""
-
-    labels: dict[str, list[str]]  # level -> label of each row
-    watts: np.ndarray
-    age: np.ndarray
-    names: list[tuple[str, str, str]] = field(default_factory=list)
-    spread: list[float] = field(default_factory=list)
-    gather: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    priors: dict[str, tuple[float, float, dict[str, float]]] = field(default_factory=lambda: PRIORS)
-
-    def __post_init__(self) -> None:
-        n = len(self.watts)
-        for name, (_, spread, levels) in self.priors.items():
-            self.gather[name] = [np.full(n, self._add((name, "", ""), spread))]
-            for level, width in levels.items():
-                known = {
-                    label: self._add((name, level, label), width)
-                    for label in dict.fromkeys(self.labels[level])
-                }
-                self.gather[name].append(np.array([known[k] for k in self.labels[level]]))
-
-    @property
-    def known(self) -> np.ndarray:
-        """Prior mean of every entry."""
-        return np.array([KNOWN.get(key, 0.0) for key in self.names])
-
-    def _add(self, key: tuple[str, str, str], spread: float) -> int:
-        self.names.append(key)
-        self.spread.append(spread)
-        return len(self.names) - 1
-
-    def calibration(self, x: np.ndarray) -> Calibration:
-        """Parameters of every row for the vector of standardised effects."""
-        scaled = x * np.array(self.spread) + self.known
-        found = {}
-        for name, (prior, _, _) in self.priors.items():
-            free = to_free(name, prior) + sum(scaled[i] for i in self.gather[name])
-            found[name] = to_value(name, free)
-        if "gemm" in found:
-            found |= attainable(found, self.watts, self.age)
-        return Calibration(**found)
-
-    def table(self, x: np.ndarray, watts: dict[str, float]) -> Table:
-        """The fit as a table."""
-        base, effects = {}, {n: {} for n in self.priors}
-        for (name, level, label), value in zip(
-            self.names, x * np.array(self.spread) + self.known, strict=True
-        ):
-            if not level:
-                base[name] = float(to_free(name, self.priors[name][0])) + float(value)
-            elif abs(value) > 5e-4:
-                effects[name].setdefault(level, {})[label] = float(value)
-        return Table(base, effects, watts)
 
 
 @dataclass
@@ -251,41 +132,6 @@ def fit(
     return least_squares(
         residuals, x0, jac=jacobian, max_nfev=kw.get("nfev", 30), ftol=1e-5, xtol=1e-4
     ).x
-
-
-def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
-    """Parameters of memory from the runs that print a peak, and one line on how well they do."""
-    rows = [r for r in rows if r.get("peak_mem_GB") and r.get("task") == "pretrain"]
-    runs = prepare(rows, facts)
-    taken = [rows[i] for i in runs.index]
-    measured = np.array([1e9 * float(r["peak_mem_GB"]) for r in taken])
-    kinds = np.array([memory_kind(r) for r in taken])
-    families = [x.family for x in runs.settings]
-    nothing = np.ones(len(taken))
-    design = Design({"family": families}, nothing, nothing, priors=MEMORY_PRIORS)
-    layers = layer_times(runs.shape, runs.strategy, runs.hardware, Calibration())
-    source = np.array([r["source_key"] for r in taken])
-    share = np.array([np.sum(source == s) for s in source])
-    weight = np.sqrt(MOST_GROUPS / share)
-
-    def peaks(x: np.ndarray) -> np.ndarray:
-        m = memory_use(layers, runs.shape, runs.strategy, runs.hardware, design.calibration(x))
-        told = np.broadcast_arrays(m.allocated, m.reserved, m.device, measured)[:3]
-        return np.stack(told)[kinds, np.arange(len(taken))]
-
-    def residuals(x: np.ndarray) -> np.ndarray:
-        unit = np.log(peaks(x) / measured) / MEMORY_NOISE
-        robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * weight
-        return np.concatenate([robust, x])
-
-    x = least_squares(residuals, np.zeros(len(design.names)), diff_step=1e-3).x
-    error = np.abs(peaks(x) / measured - 1.0)
-    told = ("allocated", "reserved", "nvidia-smi")
-    line = "; ".join(
-        f"{name} {100 * np.median(error[kinds == k]):.1f} % ({int(np.sum(kinds == k))} runs)"
-        for k, name in enumerate(told)
-    )
-    return design.table(x, {}), f"Peak memory, median error in sample by convention: {line}."
 
 
 def evidence(data: Data, keep: np.ndarray, widths: dict[str, tuple[float, float]]) -> Evidence:

@@ -55,13 +55,20 @@ FACT_NAMES: dict[str, tuple[str, float | None]] = {
 }
 
 
+def quantity_for(quantity: str, known: Sequence[str]) -> str:
+    """The record that stands for a quantity: fp16's peak where there is no bf16 (Volta), the
+    memory that software sees where that is on record."""
+    if quantity == "peak_bf16" and quantity not in known:
+        return "peak_fp16"
+    return "memory_usable" if quantity == "memory" and "memory_usable" in known else quantity
+
+
 def hardware_of(facts: Facts, chip: str) -> Hardware:
     """The accelerator with this id, from its records. Raises `UnknownName` for an unknown id."""
     known = facts.quantities(chip)
     values: dict[str, Any] = {}
     for name, (quantity, default) in FACT_NAMES.items():
-        if quantity == "peak_bf16" and quantity not in known:
-            quantity = "peak_fp16"  # Volta trains in fp16
+        quantity = quantity_for(quantity, known)
         if quantity in known or default is None:
             values[name] = float(facts.get(chip, quantity).value)
         else:

@@ -86,7 +86,7 @@ def grades(
     for name, values in at.items():
         low, high = evidence.ranges[name]
         outside = np.broadcast_to((values < low) | (values > high), len(names))
-        for i in np.flatnonzero(outside):
+        for i in np.flatnonzero(outside).tolist():
             grade[i] = 2
             warnings[i].append(f"{name} is outside the fitted range {low:.4g} to {high:.4g}")
     return grade, ["; ".join(w) for w in warnings]

@@ -127,7 +127,11 @@ def _projections(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> _Proje
     ff = shape.d_ff / tp
     ffn = gemm_time(tokens, up * ff, h, flop, size, rates)
     ffn = ffn + gemm_time(tokens, h, ff, flop, size, rates)
-    experts = expert_parameters = shared = shared_parameters = inputs = np.zeros(())
+    experts: Num = 0.0
+    expert_parameters: Num = 0.0
+    shared: Num = 0.0
+    shared_parameters: Num = 0.0
+    inputs: Num = 0.0
     if np.any(np.asarray(shape.n_experts) > 0):
         experts, expert_parameters = _expert_time(shape, s, tokens, rates)
         d_shared = shape.d_shared / tp
@@ -264,7 +268,8 @@ def _expert_exchange(shape: Shape, s: Strategy, tokens: Num, domain: Num, links:
     volume = 2.0 * tokens / s.tp * shape.top_k * shape.d_model
     copies = group.outer * (1.0 - (1.0 - 1.0 / group.outer) ** shape.top_k)
     once = np.where(np.asarray(s.dedup) > 0, copies / np.maximum(shape.top_k, 1.0), 1.0)
-    return 2.0 * exchange_time(volume, group, links, once) * (s.ep > 1)
+    both: Num = 2.0 * exchange_time(volume, group, links, once) * np.greater(s.ep, 1)
+    return both
 
 
 def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Layers:

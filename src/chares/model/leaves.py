@@ -13,7 +13,7 @@ from chares.model.calibration import (
     Setting,
     load_calibration,
 )
-from chares.model.hardware import FACT_NAMES, Hardware
+from chares.model.hardware import FACT_NAMES, Hardware, quantity_for
 from chares.model.shape import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def hardware_figures(facts: Facts, chip: str) -> tuple[Figure, ...]:
 
 def _hardware(facts: Facts, chip: str, name: str) -> Figure:
     quantity, default = FACT_NAMES[name]
+    quantity = quantity_for(quantity, facts.quantities(chip))
     if default is None or facts.has(chip, quantity):
         return facts.figure(chip, quantity)
     key = f"{chip}.{quantity}"

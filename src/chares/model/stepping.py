@@ -63,7 +63,8 @@ class Step:
     def bottleneck(self) -> Num:
         """The code (index in `PARTS`) of the largest part of the step."""
         parts = [getattr(self.breakdown, name) for name in PARTS]
-        return np.argmax(np.stack(np.broadcast_arrays(*parts)), axis=0)
+        codes: Num = np.argmax(np.stack(np.broadcast_arrays(*parts)), axis=0)
+        return codes
 
 
 def predict(shape: Shape, strategy: Strategy, hardware: Hardware, calibration: Calibration) -> Step:
@@ -166,7 +167,8 @@ def _both_ways(a: Layers, s: Strategy) -> Layers:
 def _slower(device: Num, host: Num) -> Num:
     """The longer of two times that run side by side, rounded where they are near: the 4-norm."""
     a, b = device * device, host * host
-    return np.sqrt(np.sqrt(a * a + b * b))
+    longer: Num = np.sqrt(np.sqrt(a * a + b * b))[()]
+    return longer
 
 
 def _accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
@@ -194,7 +196,8 @@ def _pipeline_sends(
     volume = 2.0 * a.tokens * shape.d_model / s.tp  # each tensor rank sends its slice
     one = send_time(volume, s.tp * s.cp * s.dp, hardware.scale_up_size, links)
     steady = s.micro_batches * (1.0 - c.overlap_pp * s.overlap_pp)
-    return 2.0 * s.vp * one * (steady + s.pp - 1.0) * (s.pp > 1)
+    exposed: Num = 2.0 * s.vp * one * (steady + s.pp - 1.0) * np.greater(s.pp, 1)
+    return exposed
 
 
 def _gradients(

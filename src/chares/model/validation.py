@@ -68,10 +68,11 @@ def rank_correlation(a: Array, b: Array) -> float:
 
 
 def _ranks(values: Array) -> Array:
+    """Ranks from 0, the mean of the ranks for ties."""
     order = np.sort(values)
     left = np.searchsorted(order, values, "left")
     right = np.searchsorted(order, values, "right")
-    return 0.5 * (left + right - 1.0)
+    return np.asarray(0.5 * (left + right - 1.0), dtype=np.float64)
 
 
 def same_jobs(rows: Sequence[Row], least: int = 3) -> list[list[int]]:
@@ -113,7 +114,9 @@ def score(
         float(np.mean(error)),
         float(np.quantile(error, 0.9)),
         float(np.median(list(groups.values()))),
-        float(np.mean((low[known] <= m) & (m <= high[known]))),
+        float(np.mean((low[known] <= m) & (m <= high[known])))
+        if np.isfinite(low[known]).all()
+        else float("nan"),
         rho,
         regret,
     )
@@ -127,7 +130,7 @@ def by_source(
     source = np.array([source_of(r) for r in rows])
     found = {}
     for s in sorted(set(source.tolist())):
-        of = np.flatnonzero(source == s)
+        of = np.flatnonzero(source == s).tolist()
         found[s] = score(
             [rows[i] for i in of], predicted[of], measured[of], low[of], high[of]
         )  # fmt: skip
@@ -149,7 +152,7 @@ def constant_utilisation(
     ratio = measured / ideal
     found = np.full(len(keys), np.nan)
     cells: dict[tuple[str, ...], dict[tuple[str, str], list[float]]] = {}
-    for i in np.flatnonzero(fitted & np.isfinite(ratio)):
+    for i in np.flatnonzero(fitted & np.isfinite(ratio)).tolist():
         cells.setdefault(keys[i], {}).setdefault(weight[i], []).append(float(ratio[i]))
     medians = {
         k: float(np.median([np.median(v) for v in groups.values()])) for k, groups in cells.items()

@@ -67,6 +67,7 @@ _RECOMPUTATIONS: tuple[tuple[str, int], ...] = (
     (r"mla_up", st.MLA_UP),
     (r"\bmoe\b", st.MOE),
     (r"\bmlp\b|\bffn\b", st.MLP),
+    (r"custom host offload", st.DOTS_NO_MLP),
     (r"offload", st.NONE),
     (r"full|uniform|block|all layers|activation checkpoint|yes|true|on\b|^1$", st.FULL),
     (r"selective|core|attention|attn", st.SELECTIVE),

@@ -1,0 +1,246 @@
+"""The training model: properties that hold whatever the calibration, and a few published runs."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from chares.facts import load
+from chares.model import (
+    Calibration,
+    Hardware,
+    Shape,
+    Strategy,
+    hardware_of,
+    layer_times,
+    model_flops,
+    parts_of,
+    predict,
+)
+from chares.model.memory import tenants_of
+from chares.model.network import Group, Links, exchange_time, gather_time, reduce_time
+from chares.model.strategy import FULL, NONE, RECOMPUTATIONS, RECOMPUTED, SELECTIVE
+
+GPT3 = Shape(96, 12288, 96, 96, 128, 49152, 51200, gated=0, tied=1)
+LLAMA3_70B = Shape(80, 8192, 64, 8, 128, 28672, 128256)
+QWEN3_235B = Shape(
+    94, 4096, 64, 4, 128, 0, 151936, n_experts=128, top_k=8, d_expert=1536, n_moe_layers=94
+)
+A100 = Hardware(312e12, 0.0, 0.0, 85e9, 2.039e12, 300e9, 8, 25e9, 8, 400)
+H100 = Hardware(989e12, 1979e12, 0.0, 85e9, 3.35e12, 450e9, 8, 50e9, 8, 700)
+JOB = Strategy(tp=8, pp=8, dp=8, micro_batch=1, global_batch=512, seq_len=2048)
+MOE_JOB = replace(JOB, tp=1, pp=4, dp=64, ep=32, seq_len=4096, global_batch=2048)
+
+
+def seconds(shape: Shape = GPT3, s: Strategy = JOB, h: Hardware = H100) -> float:
+    return float(predict(shape, s, h, Calibration()).step_time_s)
+
+
+@pytest.mark.parametrize(("shape", "job"), [(GPT3, JOB), (LLAMA3_70B, JOB), (QWEN3_235B, MOE_JOB)])
+def test_the_breakdown_sums_to_the_step(shape: Shape, job: Strategy) -> None:
+    step = predict(shape, job, H100, Calibration())
+    assert sum(parts_of(step).values()) == pytest.approx(step.step_time_s, rel=1e-12)
+    assert all(v >= 0 for v in parts_of(step).values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["memory_bandwidth", "scale_up_bandwidth", "scale_out_bandwidth", "peak_16"],
+)
+@pytest.mark.parametrize(("shape", "job"), [(GPT3, JOB), (QWEN3_235B, MOE_JOB)])
+def test_time_falls_with_every_rate(name: str, shape: Shape, job: Strategy) -> None:
+    times = [
+        seconds(shape, job, replace(H100, **{name: getattr(H100, name) * k}))
+        for k in (0.5, 1.0, 2.0)
+    ]
+    assert times[0] >= times[1] >= times[2]  # a collective may hide altogether
+    assert times[0] > times[2]
+
+
+def test_time_is_above_the_bound_of_computation_and_of_bandwidth() -> None:
+    for shape, job in ((GPT3, JOB), (LLAMA3_70B, JOB), (QWEN3_235B, MOE_JOB)):
+        step = predict(shape, job, H100, Calibration())
+        assert step.step_time_s > step.flops / (job.n_chips * H100.peak_16)
+        # every weight of the accelerator is read at least once for each micro-batch
+        weights = step.memory.weights * job.micro_batches
+        assert step.step_time_s > weights / H100.memory_bandwidth
+
+
+def test_flops_of_gpt3_as_the_paper_of_megatron_counts_them() -> None:
+    # Narayanan et al. 2021, eq. 3 without recomputation, per token, causal attention halved:
+    # 72 l h^2 (1 + s/(12 h) + V/(12 l h))
+    layers, h, vocab, seq = 96, 12288, 51200, 2048
+    paper = 72 * layers * h**2 * (1 + seq / (12 * h) + vocab / (12 * layers * h))
+    assert float(model_flops(GPT3, 2048)) == pytest.approx(paper, rel=1e-3)
+
+
+def test_flops_add_up_over_layers() -> None:
+    one, two, three = (float(model_flops(replace(LLAMA3_70B, n_layers=n), 4096)) for n in (1, 2, 3))
+    assert three - two == pytest.approx(two - one, rel=1e-12)
+
+
+def test_top_k_scales_the_flops_of_the_experts() -> None:
+    per_k = 6 * 94 * 3 * 4096 * 1536  # three matrices of every expert layer, hand count
+    four, eight = (float(model_flops(replace(QWEN3_235B, top_k=k), 4096)) for k in (4, 8))
+    assert eight - four == pytest.approx(4 * per_k, rel=1e-12)
+    small, large = (
+        predict(replace(QWEN3_235B, top_k=k), MOE_JOB, H100, Calibration()) for k in (4, 8)
+    )
+    assert large.breakdown.experts > small.breakdown.experts
+
+
+def test_selective_recomputation_is_never_slower_than_full() -> None:
+    for shape, job in ((GPT3, JOB), (LLAMA3_70B, JOB), (QWEN3_235B, MOE_JOB)):
+        none, selective, full = (
+            seconds(shape, replace(job, recompute=r)) for r in (NONE, SELECTIVE, FULL)
+        )
+        assert none <= selective <= full
+
+
+def test_no_kind_of_recomputation_is_slower_than_full_or_faster_than_none() -> None:
+    assert RECOMPUTED.shape == (len(RECOMPUTATIONS), 7)
+    assert (RECOMPUTED >= 0).all()
+    assert (RECOMPUTED <= 1).all()
+    times = [seconds(QWEN3_235B, replace(MOE_JOB, recompute=r)) for r in range(len(RECOMPUTATIONS))]
+    assert min(times) == times[NONE]
+    assert max(times) == times[FULL]
+
+
+def test_one_stage_has_no_bubble_and_more_micro_batches_have_less() -> None:
+    alone = predict(LLAMA3_70B, replace(JOB, pp=1, dp=64), H100, Calibration())
+    assert alone.breakdown.bubble == 0
+    share = []
+    for batch in (64, 256, 1024, 4096):
+        step = predict(GPT3, replace(JOB, global_batch=batch), H100, Calibration())
+        share.append(float(step.breakdown.bubble / step.step_time_s))
+    assert share == sorted(share, reverse=True)
+    assert share[-1] < 0.02 < share[0]
+
+
+def test_no_pipeline_beats_perfect_scaling() -> None:
+    one = seconds(GPT3, replace(JOB, pp=1, dp=1, global_batch=64))
+    for stages in (2, 4, 8, 16, 32):
+        many = seconds(GPT3, replace(JOB, pp=stages, dp=1, global_batch=64))
+        assert many > one / stages
+
+
+def test_layers_that_do_not_divide_are_not_padded() -> None:
+    uneven = replace(GPT3, n_layers=94)
+    assert seconds(uneven) <= seconds(GPT3)
+    assert seconds(uneven) > 0.9 * seconds(GPT3)
+
+
+def test_the_same_bytes_over_more_ranks_take_longer() -> None:
+    links = Links.of(H100, Calibration())
+    volume = 1e9
+    for time in (gather_time, reduce_time, exchange_time):
+        few = float(time(volume, Group.place(16, 1, 8), links))
+        many = float(time(volume, Group.place(4096, 1, 8), links))
+        assert many > few
+    inside = float(gather_time(volume, Group.place(8, 1, 8), links))
+    across = float(gather_time(volume, Group.place(8, 8, 8), links))
+    assert across > 2 * inside  # one member in each of eight nodes
+
+
+def test_a_group_inside_the_domain_sends_nothing_outside() -> None:
+    slow = Links.of(replace(H100, scale_out_bandwidth=1.0), Calibration())
+    fast = Links.of(H100, Calibration())
+    group = Group.place(8, 1, 8)
+    assert gather_time(1e9, group, slow) == gather_time(1e9, group, fast)
+
+
+def test_splitting_conserves_parameters() -> None:
+    def total(shape: Shape, s: Strategy) -> float:
+        a = layer_times(shape, s, H100, Calibration())
+        dense = a.dense_parameters - 2.0 * shape.d_model  # norms are held by every rank
+        router = shape.n_moe_layers / shape.n_layers * shape.d_model * shape.n_experts
+        return float((dense - router) * s.tp + a.expert_parameters * s.ep * s.etp)
+
+    for shape in (LLAMA3_70B, QWEN3_235B):
+        whole = total(shape, Strategy())
+        for tp, ep, etp in ((2, 1, 1), (4, 8, 1), (4, 8, 4)):
+            assert total(shape, Strategy(tp=tp, ep=ep, etp=etp)) == pytest.approx(whole, rel=1e-12)
+
+
+def test_memory_tenants_sum_to_what_is_allocated() -> None:
+    for shape, job in ((GPT3, JOB), (LLAMA3_70B, JOB), (QWEN3_235B, MOE_JOB)):
+        memory = predict(shape, job, H100, Calibration()).memory
+        assert sum(tenants_of(memory).values()) == pytest.approx(memory.allocated, rel=1e-12)
+        assert memory.allocated <= memory.reserved <= memory.device
+
+
+def test_more_memory_never_makes_a_fitting_strategy_unfit() -> None:
+    for bytes_ in (40e9, 80e9, 160e9, 320e9):
+        small = predict(GPT3, JOB, replace(H100, memory=bytes_), Calibration()).memory.fits
+        large = predict(GPT3, JOB, replace(H100, memory=2 * bytes_), Calibration()).memory.fits
+        assert large >= small
+
+
+def test_rows_and_single_cases_agree() -> None:
+    tp, pp = np.array([1.0, 2.0, 4.0, 8.0]), np.array([8.0, 8.0, 4.0, 2.0])
+    job = replace(JOB, tp=tp, pp=pp, dp=512 / (tp * pp))
+    rows = predict(LLAMA3_70B, job, H100, Calibration())
+    for i in range(4):
+        single = predict(LLAMA3_70B, job.rows(i), H100, Calibration())
+        assert float(single.step_time_s) == pytest.approx(float(rows.step_time_s[i]), rel=1e-12)
+        assert float(single.memory.device) == pytest.approx(
+            float(np.broadcast_to(rows.memory.device, 4)[i]), rel=1e-12
+        )
+
+
+def test_lower_precision_is_faster_and_a_missing_format_is_no_slower() -> None:
+    sixteen, eight = (seconds(GPT3, replace(JOB, precision=p)) for p in (0, 2))
+    assert eight < sixteen
+    plain = predict(GPT3, replace(JOB, precision=0), A100, Calibration())
+    fallback = predict(GPT3, replace(JOB, precision=2), A100, Calibration())
+    assert fallback.breakdown.linear <= plain.breakdown.linear * 1.001
+
+
+def test_every_calibration_parameter_matters() -> None:
+    job = replace(
+        MOE_JOB, tp=2, dp=16, cp=2, etp=1, pp=4, global_batch=64, precision=np.array([0.0, 5.0]),
+        fused=0.0, overlap_ep=1.0, broadcast=1.0, flash=np.array([1.0, 0.0]), schedule=0,
+    )  # fmt: skip
+    shape = replace(QWEN3_235B, d_head=100)
+    hardware = replace(H100, peak_4=4e15, scale_up_bandwidth=20e9)
+    before = predict(shape, job, hardware, Calibration())
+    memory = {"activation_memory", "workspace", "logit_bytes", "fragmentation", "context_memory"}
+    elsewhere = {"progress", "power", "gemm_8"}  # act on others, or on 8 bits alone
+    for f in fields(Calibration):
+        if f.name not in memory | elsewhere:
+            value = getattr(Calibration(), f.name)
+            after = predict(shape, job, hardware, replace(Calibration(), **{f.name: value * 0.5}))
+            assert not np.array_equal(before.step_time_s, after.step_time_s), f.name
+
+
+@pytest.fixture(scope="module")
+def published() -> list[tuple[str, Shape, Strategy, str, float]]:
+    """Runs with their source: Narayanan et al. 2021, table 1 (TFLOP/s per GPU with recomputation);
+    Megatron-LM's README is not used."""
+    full = replace(
+        JOB, sp=0.0, recompute=FULL, flash=0.0, zero=0.0, overlap_tp=0.0, overlap_dp=0.0,
+        overlap_pp=0.0, gradient_bytes=2.0,
+    )  # fmt: skip
+    return [
+        ("39.1B", Shape(48, 8192, 64, 64, 128, 32768, 51200, gated=0, tied=1),
+         replace(full, tp=8, pp=2, dp=32, global_batch=1536, micro_batch=4), "a100-sxm-80gb", 138),
+        ("145.6B", Shape(80, 12288, 96, 96, 128, 49152, 51200, gated=0, tied=1),
+         replace(full, tp=8, pp=8, dp=24, global_batch=2304, micro_batch=2), "a100-sxm-80gb", 148),
+    ]  # fmt: skip
+
+
+def test_published_utilisation_within_a_quarter(
+    published: list[tuple[str, Shape, Strategy, str, float]],
+) -> None:
+    facts = load()
+    for name, shape, job, chip, rate in published:
+        step = predict(shape, job, hardware_of(facts, chip), Calibration())
+        # the paper counts full attention and the recomputed forward pass
+        h, layers, seq = shape.d_model, shape.n_layers, job.seq_len
+        counted = 96 * job.global_batch * seq * layers * h**2 * (
+            1 + seq / (6 * h) + shape.vocab / (16 * layers * h)
+        )  # fmt: skip
+        found = counted / (float(step.step_time_s) * float(job.n_chips)) / 1e12
+        assert found == pytest.approx(rate, rel=0.25), name
