@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,6 +20,7 @@ from chares.errors import (
     raise_all,
     shorten,
 )
+from conftest import ROOT
 
 
 def test_the_shape_is_the_one_that_is_published() -> None:
@@ -87,20 +87,31 @@ def test_an_int_that_python_does_not_print() -> None:
     assert shorten(10**5000) == "a huge number"
 
 
-def test_codes_are_lower_case_with_dashes(root: Path) -> None:
+RAISED_BY = {"InputError", "DataError", "NoPlan", "CharesError", "PydanticCustomError", "fail"}
+
+
+def codes_of_the_source() -> set[str]:
     """Every code that the source spells out; they are part of the interface."""
-    classes = {"InputError", "DataError", "NoPlan", "CharesError", "PydanticCustomError"}
-    codes = {
-        node.args[0].value
-        for path in (root / "src").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func).split(".")[-1] in classes
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-    }
-    assert len(codes) > 20
-    assert not [c for c in codes if not re.fullmatch(r"[a-z]+(-[a-z]+)*", str(c))]
+    codes = {"bad-option"}  # made of a message of click
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = ast.unparse(node.func).split(".")[-1]
+            texts = [n.value for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)]
+            if name in RAISED_BY:
+                codes |= set(map(str, texts))
+            elif name == "UnknownName" and isinstance(node.args[0], ast.Constant):
+                codes |= {f"unknown-{text}".replace(" ", "-") for text in texts}
+            elif name == "UnknownName" and "collection" in ast.unparse(node.args[0]):
+                codes.add("unknown-chip")  # and so for each collection
+    return codes
+
+
+def test_codes_are_lower_case_with_dashes() -> None:
+    found = codes_of_the_source()
+    assert len(found) > 40
+    assert not [code for code in found if not re.fullmatch(r"[a-z]+(-[a-z]+)*", code)]
 
 
 def test_the_docstring_draws_the_tree() -> None:

@@ -167,8 +167,9 @@ def read(text: object) -> Quantity:
         )
     number, rest = match.groups()
     found = unit(rest.strip()) if rest.strip() else Unit(1.0, ())
-    number = number.replace(",", "").replace("_", "")
-    return Quantity(_finite(float(number) * found.factor, text), found.dimension, str(text))
+    value, factor = float(number.replace(",", "").replace("_", "")), found.factor
+    value = value * factor if factor >= 1 else value / (1 / factor)  # 35 % is 0.35 to the last bit
+    return Quantity(_finite(value, text), found.dimension, str(text))
 
 
 def describe(dimension: Dimension) -> tuple[str, str]:
