@@ -12,6 +12,7 @@ from chares.report.notebook import plan_html, plan_text
 from chares.report.numerals import shown
 from chares.report.page_html import page
 from chares.report.plain import SCHEMA_VERSION, outline
+from chares.report.ranking import csv_text, print_ranking, ranking_csv, ranking_outline
 from chares.report.terminal import print_outline
 from chares.report.tree import why_text
 from chares.report.verdicts import verdict_text
@@ -19,6 +20,7 @@ from chares.report.verdicts import verdict_text
 __all__ = [
     "LANGUAGES",
     "SCHEMA_VERSION",
+    "csv_text",
     "fact_rows",
     "fact_text",
     "law_text",
@@ -27,6 +29,9 @@ __all__ = [
     "plan_html",
     "plan_text",
     "print_outline",
+    "print_ranking",
+    "ranking_csv",
+    "ranking_outline",
     "shown",
     "verdict_text",
     "why_text",

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from chares.report.numerals import in_scale, scale_of, shown
+from chares.report.ranking_charts import ranking_svg
 
 WIDTH, HEIGHT = 600, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 34, 30
@@ -21,6 +22,8 @@ _ROW, _NAME, _AMOUNT = 28, 210, 150
 
 def svg(chart: Mapping[str, Any], lang: str = "en") -> str:
     """The SVG of one chart of an outline."""
+    if chart["kind"] in ("scatter", "stacked", "log-line", "heat"):
+        return ranking_svg(chart)
     return _bars(chart, lang) if chart["kind"] == "bar" else _lines(chart, lang)
 
 

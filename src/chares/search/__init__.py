@@ -1,14 +1,18 @@
 """Every legal strategy, evaluated on arrays: the best few, the front, and why the others lose."""
 
-from chares.search.asking import Answer, ask
+from chares.search.asking import Answer, Question, ask, question_for, suited_batch
 from chares.search.blocks import Asked
-from chares.search.exploring import Candidate, Found, explore
+from chares.search.exploring import Found, HeatMap, explore
 from chares.search.jobs import Steps, best
 from chares.search.ranking import Ranked, ranked, words
-from chares.search.space import Space, default_space, recompute_name
+from chares.search.reducing import Candidate
+from chares.search.scaling import Size, front_of, sizes
+from chares.search.space import Space, default_space, layouts, recompute_name
+from chares.search.tables import Table, all_rows, table_of, write_all, write_table
 
 __all__ = [
-    "Answer", "Asked", "Candidate", "Found", "Ranked", "Space", "Steps", "ask", "best",
-    "default_space", "explore",
-    "ranked", "recompute_name", "words",
+    "Answer", "Asked", "Candidate", "Found", "HeatMap", "Question", "Ranked", "Size", "Space",
+    "Steps", "Table", "all_rows", "ask", "best", "default_space", "explore", "front_of",
+    "layouts", "question_for", "ranked", "recompute_name", "sizes", "suited_batch", "table_of",
+    "words", "write_all", "write_table",
 ]  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import gcd, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,24 +25,59 @@ from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
 from chares.search.ranking import Ranked, ranked
 from chares.search.space import Space, default_space
+from chares.search.tables import Table, flat_row, table_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from chares.facts import Facts
 
 FAMILY = "megatron"  # the framework family where none is named
 USABLE = 0.97  # of the memory: the driver and the network library hold some
 SEQUENCES = 1024  # in a step, where none is given
 LENGTH = 4096
+LONGEST = 8192  # tokens of a sequence, where none is given
+REPLICA = 128  # chips of a replica that a suited batch allows for
+
+
+@dataclass(frozen=True)
+class Question:
+    """One model on one fleet, with every default filled in and named in ``assumed``."""
+
+    model: str
+    chip: str
+    precision: str
+    asked: Asked
+    assumed: tuple[str, ...] = ()
+
+    def at(self, count: int, global_batch: int) -> Question:
+        """The same job on another number of chips and with another batch."""
+        template = replace(self.asked.template, global_batch=float(global_batch))
+        asked = replace(self.asked, n_chips=count, global_batch=global_batch, template=template)
+        return replace(self, asked=asked)
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the search found for one model on one fleet."""
 
-    model: str
-    chip: str
-    asked: Asked
+    question: Question
     found: Found
+
+    @property
+    def model(self) -> str:
+        """Id of the model, or the path of its configuration."""
+        return self.question.model
+
+    @property
+    def chip(self) -> str:
+        """Id of the chip."""
+        return self.question.chip
+
+    @property
+    def asked(self) -> Asked:
+        """The question in numbers."""
+        return self.question.asked
 
     @cached_property
     def best(self) -> list[Ranked]:
@@ -52,6 +89,13 @@ class Answer:
         """No other strategy is both faster and smaller than one of these."""
         return ranked(self.asked, self.found.pareto)
 
+    def table(self) -> Table:
+        """The best and the front, one row each; ``list`` says which."""
+        return table_of(
+            [{"list": "best"} | flat_row(r) for r in self.best]
+            + [{"list": "pareto"} | flat_row(r) for r in self.pareto]
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data: the JSON of ``chares train``."""
         found = self.found
@@ -61,6 +105,9 @@ class Answer:
             "count": self.asked.n_chips,
             "seq_len": self.asked.seq_len,
             "global_batch": self.asked.global_batch,
+            "tokens": self.asked.tokens or None,
+            "price_usd_per_chip_hour": self.asked.hourly_price or None,
+            "assumed": list(self.question.assumed),
             "memory_limit_bytes": self.asked.memory_limit,
             "space": found.space.size,
             "dimensions": found.space.dimensions,
@@ -71,6 +118,13 @@ class Answer:
             "best": [r.as_dict() for r in self.best],
             "pareto": [r.as_dict() for r in self.pareto],
             "rejected": found.rejected,
+            "by_value": {
+                name: [
+                    {"value": v, "step_time_s": t if isfinite(t) else None}
+                    for v, t in values.items()
+                ]
+                for name, values in found.by_value.items()
+            },
         }
 
 
@@ -85,25 +139,78 @@ def ask(
     global_batch: int | None = None,
     precision: str = "bf16",
     hourly_price: float | None = None,
+    on: date | None = None,
     keep: int = 10,
     space: Space | None = None,
+    heat: tuple[str, str] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Answer:
     """Search every legal strategy for ``model`` (an id, or the path of a config.json) on ``count``
-    chips. ``tokens`` and ``hourly_price`` (USD per chip and hour) give days and cost.
+    chips. ``hourly_price`` (USD per chip and hour) gives cost.
 
+    What is not given is taken from the model's facts (``tokens``: what it was trained on;
+    ``seq_len``: its context, at most 8,192) or, as ``global_batch``, chosen to suit the count; the
+    answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
     Raises `InputError` for what cannot be read or a precision that the chip lacks.
     """
-    shape = from_config(Path(model)) if model.endswith(".json") else shape_of(facts, model)
+    question = question_for(
+        model, chip, count, facts, tokens=tokens, seq_len=seq_len, global_batch=global_batch,
+        precision=precision, hourly_price=hourly_price, on=on,
+    )  # fmt: skip
+    found = explore(question.asked, space or space_for(question.asked), keep, heat=heat, told=told)
+    return Answer(question, found)
+
+
+def question_for(
+    model: str,
+    chip: str,
+    count: int,
+    facts: Facts,
+    *,
+    tokens: float | None = None,
+    seq_len: int | None = None,
+    global_batch: int | None = None,
+    precision: str = "bf16",
+    hourly_price: float | None = None,
+    on: date | None = None,
+) -> Question:
+    """The question with its defaults filled in. See `ask`."""
+    own = model.endswith(".json")
+    shape = from_config(Path(model)) if own else shape_of(facts, model)
+    known = None if own else facts.resolve("models", model)
     chip = facts.resolve("chips", chip)
     hardware = Hardware(*[f.value for f in hardware_figures(facts, chip)])
-    fit = Calibration(*[f.value for f in calibration_figures(facts, chip, FAMILY)])
+    fit = Calibration(*[f.value for f in calibration_figures(facts, chip, FAMILY, on)])
+    assumed = []
+    if tokens is None:
+        tokens = _fact(facts, known, "training_tokens", 0.0)
+        if tokens:
+            assumed.append(f"tokens: {tokens:.3g}, what {known} was trained on")
+    if seq_len is None:
+        seq_len = int(min(_fact(facts, known, "context_length", LENGTH), LONGEST))
+        assumed.append(f"sequence length: {seq_len:,} (the model's context, at most {LONGEST:,})")
+    if global_batch is None:
+        global_batch = suited_batch(count, SEQUENCES * LENGTH // seq_len)
+        assumed.append(f"batch: {global_batch:,} sequences, which {count:,} chips can divide")
+    _check_precision(precision, hardware, chip)
     asked = asking(
-        shape, hardware, fit, count, seq_len or LENGTH, global_batch or SEQUENCES, precision,
+        shape, hardware, fit, count, seq_len, global_batch, precision,
         tokens=tokens or 0.0, hourly_price=hourly_price or 0.0,
     )  # fmt: skip
-    _check_precision(precision, hardware, chip)
-    found = explore(asked, space or space_for(asked), keep)
-    return Answer(model, chip, asked, found)
+    return Question(model, chip, precision, asked, tuple(assumed))
+
+
+def suited_batch(count: int, least: int) -> int:
+    """The smallest batch of at least ``least`` sequences that replicas of at most `REPLICA` chips
+    divide: a count with odd factors needs one that has them too."""
+    unit = count // gcd(count, REPLICA)
+    return unit * max(1, -(-least // unit))
+
+
+def _fact(facts: Facts, model: str | None, quantity: str, otherwise: float) -> float:
+    if model is None or not facts.has(model, quantity):
+        return otherwise
+    return float(facts.get(model, quantity).value)
 
 
 def asking(

@@ -8,8 +8,10 @@ few fields they depend on, and gathered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from chares.search.space import Layouts, Space
 
 BLOCK = 24_000  # rows in a block: the arrays of a block stay in the second-level cache
+NO_EFFECT = "option without effect here (nothing to overlap or to shard)"
 LAYER_FIELDS = ("tp", "sp", "cp", "ep", "etp", "micro_batch")
 
 
@@ -57,6 +60,9 @@ class Block:
     """Time and memory of rows: layouts (first axis) x options of layer and step."""
 
     first: int  # number of the first row over the whole search
+    kind: int  # number of the class of layouts that share one set of options
+    layouts: NDArray[np.intp]  # rows of the table of layouts
+    options: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
     strategy: Strategy  # fields broadcast to ``shape``
     shape: tuple[int, int, int]
     step_time: NDArray[np.float64]  # flat
@@ -77,29 +83,40 @@ class Block:
 
 def evaluate(
     asked: Asked, space: Space, table: Layouts, rejected: dict[str, int]
-) -> Iterator[Block]:
-    """All legal rows, in a fixed order, block by block. Adds to ``rejected`` what options break."""
+) -> Iterator[Callable[[], Block]]:
+    """All legal rows as work to be done, block by block in a fixed order.
+
+    Adds to ``rejected`` what options break. A block may be worked out by any thread.
+    """
     first = 0
     ranks = table.columns["dp"] * table.columns["cp"]
     domain = int(asked.hardware.scale_up_size)
     split = table.columns["tp"] > 1
     in_node = np.maximum(1, domain // table.columns["tp"])
-    for tensor in (False, True):
-        for kind, has in (
-            ("alone", ranks == 1),
-            ("node", (ranks > 1) & (ranks <= in_node)),
-            ("many", ranks > in_node),
-        ):
-            chosen = np.flatnonzero((split == tensor) & has & ((ranks > 1) | (kind == "alone")))
-            layer_options, step_options = _options(space, tensor, kind)
-            full = _full_size(space)
-            size = len(layer_options["recompute"]) * len(step_options["zero"])
-            if len(chosen) and size < full:
-                reason = "option without effect here (nothing to overlap or to shard)"
-                rejected[reason] = rejected.get(reason, 0) + len(chosen) * (full - size)
-            for block in _class(asked, table, chosen, layer_options, step_options, first):
-                first += block.step_time.size
-                yield block
+    kinds = (
+        ("alone", ranks == 1),
+        ("node", (ranks > 1) & (ranks <= in_node)),
+        ("many", (ranks > in_node) & (ranks > 1)),
+    )
+    full = _full_size(space)
+    for number, (tensor, (kind, has)) in enumerate(product((False, True), kinds)):
+        chosen = np.flatnonzero((split == tensor) & has)
+        if not len(chosen):
+            continue
+        options = _options(space, tensor, kind)
+        size = len(options[0]["recompute"]) * len(options[1]["zero"])
+        if size < full:
+            rejected[NO_EFFECT] = rejected.get(NO_EFFECT, 0) + len(chosen) * (full - size)
+        columns = {k: v[chosen].astype(np.float64) for k, v in table.columns.items()}
+        layers, which = _layer_table(asked, columns, options[0])
+        rows = max(1, BLOCK // size)
+        for start in range(0, len(chosen), rows):
+            part = slice(start, start + rows)
+            axis = {k: v[part, None, None] for k, v in columns.items()}
+            yield partial(
+                _block, asked, layers, which[part], axis, options, first, number, chosen[part]
+            )
+            first += len(chosen[part]) * size
 
 
 def _options(
@@ -109,27 +126,30 @@ def _options(
     layer = _product(
         recompute=list(range(len(space.recompute))),
         overlap_tp=list(space.overlap_tp) if tensor else [max(space.overlap_tp)],
+        fused=list(space.fused),
     )
+    layer["choice"] = layer["recompute"]
     which = layer["recompute"].astype(int)
     codes = np.array([c for c, _ in space.recompute], dtype=np.float64)
     shares = np.array([s for _, s in space.recompute])
     layer["recompute"], layer["recompute_share"] = codes[which], shares[which]
     step = _product(
         zero=[0] if kind == "alone" else list(space.zero),
-        in_node=list(space.sharded_in_node) if kind == "many" else [0],
+        sharded_in_node=list(space.sharded_in_node) if kind == "many" else [0],
         overlap_dp=[max(space.overlap_dp)] if kind == "alone" else list(space.overlap_dp),
         gradient_bytes=list(space.gradient_bytes),
         offload_optimizer=list(space.offload_optimizer),
         offload_activations=list(space.offload_activations),
     )
-    useful = (step["in_node"] == 0) | (step["zero"] > 0)  # nothing is sharded with ZeRO 0
+    useful = (step["sharded_in_node"] == 0) | (step["zero"] > 0)  # nothing is sharded with ZeRO 0
     return layer, {k: v[useful] for k, v in step.items()}
 
 
 def _full_size(space: Space) -> int:
     step = len(space.zero) * len(space.sharded_in_node) * len(space.overlap_dp)
     step *= len(space.gradient_bytes) * len(space.offload_optimizer)
-    return len(space.recompute) * len(space.overlap_tp) * step * len(space.offload_activations)
+    layer = len(space.recompute) * len(space.overlap_tp) * len(space.fused)
+    return layer * step * len(space.offload_activations)
 
 
 def _product(**values: list[int]) -> dict[str, NDArray[np.float64]]:
@@ -137,38 +157,29 @@ def _product(**values: list[int]) -> dict[str, NDArray[np.float64]]:
     return {k: g.ravel() for k, g in zip(values, grids, strict=True)}
 
 
-def _class(
+def _block(
     asked: Asked,
-    table: Layouts,
-    chosen: NDArray[np.intp],
-    layer_options: dict[str, NDArray[np.float64]],
-    step_options: dict[str, NDArray[np.float64]],
+    layers: Layers,
+    which: NDArray[np.intp],
+    axis: dict[str, NDArray[np.float64]],
+    options: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]],
     first: int,
-) -> Iterator[Block]:
-    if not len(chosen):
-        return
-    columns = {k: v[chosen].astype(np.float64) for k, v in table.columns.items()}
-    layers, which = _layer_table(asked, columns, layer_options)
-    n_layer, n_step = len(layer_options["recompute"]), len(step_options["zero"])
-    rows = max(1, BLOCK // (n_layer * n_step))
-    options = {k: v[None, :, None] for k, v in layer_options.items()}
-    step_axis = {k: v[None, None, :] for k, v in step_options.items()}
-    in_node = step_axis.pop("in_node")
-    for start in range(0, len(chosen), rows):
-        part = slice(start, start + rows)
-        axis = {k: v[part, None, None] for k, v in columns.items()}
-        strategy = replace(asked.template, **axis, **options, **step_axis)
-        group = np.maximum(1.0, asked.hardware.scale_up_size / axis["tp"])
-        strategy = replace(strategy, shard_group=in_node * group)
-        step = step_of(
-            _gather(layers, which[part]), asked.shape, strategy, asked.hardware, asked.calibration
-        )
-        shape = (len(which[part]), n_layer, n_step)
-        seconds = np.broadcast_to(step.step_time_s, shape).ravel()
-        memory = np.broadcast_to(step.memory.device, shape).ravel()
-        cost = seconds * asked.usd_per_step_second
-        yield Block(first, strategy, shape, seconds, memory, cost)
-        first += shape[0] * n_layer * n_step
+    kind: int,
+    numbers: NDArray[np.intp],
+) -> Block:
+    """Time, memory and cost of some layouts (``axis``) with all their options."""
+    of_layer, of_step = options
+    fields_ = {k: v[None, :, None] for k, v in of_layer.items() if k != "choice"}
+    step_axis = {k: v[None, None, :] for k, v in of_step.items()}
+    in_node = step_axis.pop("sharded_in_node")
+    group = np.maximum(1.0, asked.hardware.scale_up_size / axis["tp"])
+    strategy = replace(asked.template, **axis, **fields_, **step_axis, shard_group=in_node * group)
+    step = step_of(_gather(layers, which), asked.shape, strategy, asked.hardware, asked.calibration)
+    shape = (len(which), len(of_layer["recompute"]), len(of_step["zero"]))
+    seconds = np.broadcast_to(step.step_time_s, shape).ravel()
+    memory = np.broadcast_to(step.memory.device, shape).ravel()
+    cost = seconds * asked.usd_per_step_second
+    return Block(first, kind, numbers, options, strategy, shape, seconds, memory, cost)
 
 
 def _layer_table(
@@ -187,7 +198,9 @@ def _layer_table(
     one[number[code]] = np.arange(len(code))  # a layout that has each combination
     fields_ = {name: columns[name][one][:, None] for name in LAYER_FIELDS}
     fields_["dp"] = columns["dp"][one][:, None]
-    strategy = replace(asked.template, **fields_, **{k: v[None, :] for k, v in options.items()})
+    strategy = replace(
+        asked.template, **fields_, **{k: v[None, :] for k, v in options.items() if k != "choice"}
+    )
     layers = layer_times(asked.shape, strategy, asked.hardware, asked.calibration)
     return layers, number[code]
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chares.errors import UnknownName
 from chares.search.blocks import Asked, Block, evaluate
-from chares.search.space import Space, layouts
+from chares.search.reducing import CODED, ByValue, Candidate, Heat, Part, merge_front, reduce
+from chares.search.space import Layouts, Space, layouts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chares.model import Strategy
+UNFIT = "does not fit in memory"
+MANY = 500_000  # rows from which on a second thread pays
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One strategy with its time, memory and the cost of the run."""
+class HeatMap:
+    """Seconds of the fastest strategy by two dimensions; infinite where nothing fits."""
 
-    strategy: Strategy
-    step_time_s: float
-    memory_bytes: float
-    cost_usd: float
-    row: int  # its number in the order of the search; breaks ties
+    names: tuple[str, str]
+    labels: tuple[list[Any], list[Any]]
+    step_time_s: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,81 +46,111 @@ class Found:
     feasible: int
     rejected: dict[str, int]
     seconds: float
+    by_value: dict[str, dict[Any, float]] = field(default_factory=dict)
+    heat: HeatMap | None = None
 
 
-def explore(asked: Asked, space: Space, keep: int = 20) -> Found:
-    """Search the whole space. Ties break by memory, then by the order of the search."""
+@dataclass
+class _State:
+    """What has been merged so far."""
+
+    keep: int
+    legal: int = 0
+    feasible: int = 0
+    best: list[Candidate] = field(default_factory=list)
+    front: list[Candidate] = field(default_factory=list)
+    smallest: Candidate | None = None
+    grid: NDArray[np.float64] | None = None
+
+    @property
+    def slowest(self) -> float:
+        """Seconds beyond which a row is not among the best."""
+        return self.best[-1].step_time_s if len(self.best) == self.keep else np.inf
+
+    def add(self, part: Part) -> None:
+        """Merge a part, in the order of the search."""
+        self.legal += part.rows
+        self.feasible += part.feasible
+        if self.smallest is None or part.smallest.memory_bytes < self.smallest.memory_bytes:
+            self.smallest = part.smallest
+        if part.best:
+            self.best = sorted([*self.best, *part.best], key=lambda c: c.order)[: self.keep]
+        self.front = merge_front(self.front, part.front)
+        if part.grid is not None:
+            self.grid = part.grid if self.grid is None else np.minimum(self.grid, part.grid)
+
+
+def explore(
+    asked: Asked,
+    space: Space,
+    keep: int = 20,
+    *,
+    heat: tuple[str, str] | None = None,
+    threads: int = 2,
+    told: Callable[[int], None] | None = None,
+) -> Found:
+    """Search the whole space. Ties break by memory, then by the order of the search.
+
+    ``heat``: two dimensions of the space whose cells are wanted. ``told`` is called with the rows
+    done so far. Raises `UnknownName` for a dimension that the space lacks.
+    """
     start = time.perf_counter()
-    rejected: dict[str, int] = {}
     table = layouts(
         space, asked.shape, asked.hardware, asked.n_chips, asked.global_batch, asked.seq_len
     )
-    rejected.update(table.rejected)
-    legal = feasible = 0
-    best: list[Candidate] = []
-    front: list[Candidate] = []
-    smallest: Candidate | None = None
-    for block in evaluate(asked, space, table, rejected):
-        legal += block.step_time.size
-        low = int(np.argmin(block.memory))
-        if smallest is None or block.memory[low] < smallest.memory_bytes:
-            smallest = _candidate(block, low)
-        fits = np.flatnonzero(block.memory <= asked.memory_limit)
-        feasible += len(fits)
-        if len(fits):
-            best = _merge_best(best, block, fits, keep)
-            front = _merge_front(front, block, fits)
-    if legal > feasible:
-        rejected["does not fit in memory"] = legal - feasible
+    rejected = dict(table.rejected)
+    wanted = _heat(heat, space, table) if heat else None
+    state, by_value = _State(keep), ByValue(space, table)
+
+    def work(task: Callable[[], Block]) -> tuple[Part, Any]:
+        block = task()
+        part = reduce(block, asked.memory_limit, keep, state.slowest, wanted)
+        return part, block.options
+
+    tasks = evaluate(asked, space, table, rejected)
+    for part, options in _in_order(work, tasks, threads if len(table) * 64 > MANY else 1):
+        state.add(part)
+        by_value.add(part, options)
+        if told:
+            told(state.legal)
+    if state.legal > state.feasible:
+        rejected[UNFIT] = state.legal - state.feasible
+    drawn = HeatMap(wanted.names, wanted.labels, state.grid) if wanted and len(table) else None  # type: ignore[arg-type]  # a grid comes with every block
     return Found(
-        space, tuple(best), tuple(front), smallest, legal, legal, feasible,
-        dict(sorted(rejected.items(), key=lambda kv: -kv[1])), time.perf_counter() - start,
+        space, tuple(state.best), tuple(state.front), state.smallest, state.legal, state.legal,
+        state.feasible, dict(sorted(rejected.items(), key=lambda kv: -kv[1])),
+        time.perf_counter() - start, by_value.found(), drawn,
     )  # fmt: skip
 
 
-def _candidate(block: Block, row: int) -> Candidate:
-    return Candidate(
-        block.strategy_at(row),
-        float(block.step_time[row]),
-        float(block.memory[row]),
-        float(block.cost[row]),
-        block.first + int(row),
-    )
+def _in_order(
+    work: Callable[[Any], tuple[Part, Any]], tasks: Iterator[Any], threads: int
+) -> Iterator[tuple[Part, Any]]:
+    """Results of tasks in their order, a few at work at a time."""
+    if threads < 2:
+        yield from map(work, tasks)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[tuple[Part, Any]]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(work, task))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _order(candidate: Candidate) -> tuple[float, float, int]:
-    return candidate.step_time_s, candidate.memory_bytes, candidate.row
-
-
-def _merge_best(best: list[Candidate], block: Block, fits: Any, keep: int) -> list[Candidate]:
-    times = block.step_time[fits]
-    if len(best) == keep:
-        fits = fits[times <= best[-1].step_time_s]
-        times = block.step_time[fits]
-    if len(fits) > 4 * keep:
-        fits = fits[times <= np.partition(times, keep)[keep]]
-    if not len(fits):
-        return best
-    order = np.lexsort((fits, block.memory[fits], block.step_time[fits]))[:keep]
-    return sorted([*best, *(_candidate(block, fits[i]) for i in order)], key=_order)[:keep]
-
-
-def _merge_front(front: list[Candidate], block: Block, fits: NDArray[np.intp]) -> list[Candidate]:
-    """The front of time against memory: sorted by time, each one smaller than all before."""
-    if front:  # drop what one known point dominates, before sorting
-        times = np.array([c.step_time_s for c in front])
-        least = np.array([c.memory_bytes for c in front])
-        at = np.searchsorted(times, block.step_time[fits], side="right") - 1
-        fits = fits[(at < 0) | (block.memory[fits] < least[at])]
-    order = fits[np.lexsort((block.memory[fits], block.step_time[fits]))]
-    memory = block.memory[order]
-    if not len(order):
-        return front
-    before = np.concatenate([[np.inf], np.minimum.accumulate(memory)[:-1]])
-    joined = [*front, *(_candidate(block, r) for r in order[memory < before])]
-    joined.sort(key=_order)
-    kept: list[Candidate] = []
-    for candidate in joined:
-        if not kept or candidate.memory_bytes < kept[-1].memory_bytes:
-            kept.append(candidate)
-    return kept
+def _heat(names: tuple[str, str], space: Space, table: Layouts) -> Heat:
+    shown = space.dimensions
+    for name in names:
+        if name not in shown:
+            raise UnknownName("dimension", name, shown, where="--heat")
+    values, labels = [], []
+    for name in names:
+        codes = np.array(
+            range(len(shown[name])) if name in CODED else getattr(space, name), dtype=np.float64
+        )
+        order = np.argsort(codes)
+        values.append(codes[order])
+        labels.append([shown[name][i] for i in order])
+    return Heat(names, (values[0], values[1]), (labels[0], labels[1]), table)

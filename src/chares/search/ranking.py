@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chares.model import PRECISIONS, SCHEDULES, Strategy, parts_of, predict
@@ -11,13 +11,14 @@ from chares.search.blocks import Asked
 from chares.search.space import recompute_name
 
 if TYPE_CHECKING:
-    from chares.search.exploring import Candidate
+    from chares.search.reducing import Candidate
 
 DAY = 86400.0
 #: fields that name a strategy; the rest of `Strategy` is the same for a whole search
 TOLD = (
     "tp", "pp", "vp", "cp", "ep", "etp", "dp", "micro_batch", "sp", "zero", "shard_group",
-    "overlap_tp", "overlap_dp", "gradient_bytes", "offload_optimizer", "offload_activations",
+    "overlap_tp", "overlap_dp", "fused", "gradient_bytes", "offload_optimizer",
+    "offload_activations",
 )  # fmt: skip
 
 
@@ -37,6 +38,9 @@ class Ranked:
     time_s: dict[str, float]
     memory_bytes: dict[str, float]
     bottleneck: str
+    slower_by: float = 0.0  # share of the first one's step time
+    lacks: dict[str, float] = field(default_factory=dict)  # where it loses, same unit, worst first
+    chips: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON and tables."""
@@ -44,8 +48,22 @@ class Ranked:
 
 
 def ranked(asked: Asked, candidates: Sequence[Candidate]) -> list[Ranked]:
-    """Every candidate predicted alone, with its breakdown."""
-    return [_ranked(asked, c) for c in candidates]
+    """Every candidate predicted alone, with its breakdown and what it lacks against the first."""
+    rows = [_ranked(asked, c) for c in candidates]
+    return [replace(r, slower_by=_slower(r, rows[0]), lacks=_lacks(r, rows[0])) for r in rows]
+
+
+def _slower(row: Ranked, first: Ranked) -> float:
+    return row.step_time_s / first.step_time_s - 1.0
+
+
+def _lacks(row: Ranked, first: Ranked) -> dict[str, float]:
+    """The parts of a step on which a strategy loses at least a tenth of a per cent."""
+    lost = {
+        name: (seconds - first.time_s[name]) / first.step_time_s
+        for name, seconds in row.time_s.items()
+    }
+    return {n: v for n, v in sorted(lost.items(), key=lambda kv: -kv[1]) if v >= 1e-3}
 
 
 def _ranked(asked: Asked, candidate: Candidate) -> Ranked:
@@ -69,6 +87,7 @@ def _ranked(asked: Asked, candidate: Candidate) -> Ranked:
         time_s,
         memory,
         max(time_s, key=lambda name: time_s[name]),
+        chips=asked.n_chips,
     )
 
 

@@ -44,6 +44,7 @@ class Space:
     schedule: tuple[int, ...] = (ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE)
     recompute: tuple[tuple[int, float], ...] = ()  # (code, share of the layers)
     overlap_tp: tuple[int, ...] = (0, 1)
+    fused: tuple[int, ...] = (0, 1)  # 1: fused elementwise kernels
     zero: tuple[int, ...] = (0, 1, 2, 3)
     sharded_in_node: tuple[int, ...] = (0, 1)  # 1: state is sharded inside a node only (HSDP)
     overlap_dp: tuple[int, ...] = (0, 1)
