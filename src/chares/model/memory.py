@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chares.model.activations import Activations, layer_activations
 from chares.model.schedule import in_flight, weight_copies
-from chares.model.strategy import KEPT
+from chares.model.strategy import OPERAND_BITS
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -18,119 +19,188 @@ if TYPE_CHECKING:
     from chares.model.shape import Shape
     from chares.model.strategy import Strategy
 
+TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
+#: when memory runs short the allocator gives back most of its reserve, and communication gets by
+#: with smaller buffers: shares of the two that stay
+STUCK, STAYS = 0.25, 0.6
+LEAN = 4.0  # bytes per logit of a fused loss: 16 bits, its gradient in place, a block in 32 bits
+WITH_MASTER = 8.0  # optimizer bytes from which on the update reads gradients in 32 bits
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Bytes by tenant at the peak of the fullest stage; the tenants sum to ``allocated``.
 
     ``allocated`` is what the framework's allocator hands out at its peak
-    (``torch.cuda.max_memory_allocated``), ``reserved`` what it holds, ``device`` what nvidia-smi
-    shows: with the driver's context and communication buffers.
+    (``torch.cuda.max_memory_allocated``; the compiled peak of XLA), ``reserved`` what it holds
+    (``max_memory_reserved``), ``device`` what nvidia-smi shows: with the driver's context and
+    communication buffers.
     """
 
-    weights: Num
+    weights: Num  # with the copies in 8 bits that low-precision recipes keep
     gradients: Num
     optimizer: Num
-    activations: Num
-    logits: Num
-    buffers: Num  # one layer's working set, gathered weights
+    activations: Num  # kept for the backward pass, all micro-batches in flight
+    logits: Num  # with the loss and its gradient
+    buffers: Num  # the layer at work, gathered weights and their gradients
     allocated: Num
     reserved: Num
     device: Num
     stage: Num  # 0: the first stage is the fullest, 1: the last
-    fits: Num  # 1 where ``reserved`` and the context are within the accelerator's memory
+    fits: Num  # 1 where the job runs on the accelerator's memory
 
 
-TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """Over how many ranks state is split: of dense parameters and of experts."""
+
+    dense: Num
+    experts: Num
+
+    @classmethod
+    def of(cls, s: Strategy) -> _Owners:
+        """All data and context ranks, or the group that shards among itself (HSDP)."""
+        ranks = s.dp * s.cp
+        shard: Num = np.where(np.greater(s.shard_group, 0), np.minimum(s.shard_group, ranks), ranks)
+        return cls(shard, np.maximum(1.0, shard * s.tp / (s.ep * s.etp)))
 
 
-def memory_use(
-    a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration
-) -> Memory:
-    """Peak bytes of one accelerator: the first or the last stage, whichever holds more."""
-    kept, whole = _layer_activations(a, shape, s)
-    kept, whole = kept * c.activation_memory, whole * c.activation_memory
-    first = _stage(a, shape, s, c, kept, whole, last=False)
-    last = _stage(a, shape, s, c, kept, whole, last=True)
-    sums = sum(first.values()), sum(last.values())
-    later = sums[1] > sums[0]
-    tenants = {name: np.where(later, last[name], first[name])[()] for name in TENANTS}
-    allocated = sum(tenants.values())
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Bytes of a stage that do not depend on the micro-batch."""
+
+    weights: Num
+    gradients: Num
+    optimizer: Num
+    update: Num  # the owner's gradients in 32 bits, while it updates
+    gathered: Num  # what ZeRO 2 and 3 put together for one layer
+    ahead: Num  # the next layer's weights; a job short of memory can do without
+
+    @property
+    def held(self) -> Num:
+        """All through the step."""
+        return self.weights + self.gradients + self.optimizer + self.gathered + self.ahead
+
+
+def memory_use(a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Memory:
+    """Peak bytes of one accelerator: the first or the last stage, whichever holds more.
+
+    The first has most micro-batches in flight, the last the logits; both hold a table of the
+    vocabulary. Where layers do not divide they are given fewer (as `schedule.split`).
+    """
+    held = layer_activations(a, shape, s)
+    owners = _Owners.of(s)
+    depth = shape.n_layers + shape.mtp_layers
+    most = np.ceil(depth / s.pp)
+    short = (most * s.pp - depth) * np.greater(s.pp, 1)
+    ends = most - np.greater_equal(short, 2), most - np.greater_equal(short, 1)
+    early = _passing(a, shape, s, c, held, ends[0], last=False)
+    late = _passing(a, shape, s, c, held, ends[1], last=True)
+    state = _state(a, shape, s, owners, ends[0])
+    if np.any(short):
+        other = _state(a, shape, s, owners, ends[1])
+        later = np.greater(other.held + sum(late), state.held + sum(early))
+        state = _choose(later, other, state)
+    else:
+        later = np.greater(sum(late), sum(early))
+    pairs = zip(late, early, strict=True)
+    activations, logits, work = (np.where(later, y, z)[()] for y, z in pairs)
+    buffers = work + (state.gathered + state.ahead)
+    gradients = state.gradients + state.update
+    passing = activations + logits
+    allocated = (state.weights + gradients + state.optimizer) + passing + buffers
     reserved = allocated * c.fragmentation
-    device = reserved + c.context_memory
-    # an allocator short of memory frees what it holds in reserve: what must fit is less
-    needed = allocated + SLACK * (device - allocated)
-    fits = np.less_equal(needed, hardware.memory) * 1.0
+    context = c.context_memory * _communicators(s)
+    # the update comes when the activations are gone
+    spare = state.ahead + np.minimum(state.update, passing + work)
+    needed = allocated * (1.0 + STUCK * (c.fragmentation - 1.0)) - spare + STAYS * context
     return Memory(
-        **tenants, allocated=allocated, reserved=reserved, device=device, stage=later * 1.0,
-        fits=fits,
+        state.weights, gradients, state.optimizer, activations, logits, buffers, allocated,
+        reserved, reserved + context, later * 1.0, np.less_equal(needed, hardware.memory) * 1.0,
     )  # fmt: skip
 
 
-#: share of reserve and context that cannot be given back when memory is short
-SLACK = 0.25
+def _choose(condition: Any, yes: _State, no: _State) -> _State:
+    """Row by row one or the other."""
+    pairs = ((getattr(yes, f.name), getattr(no, f.name)) for f in fields(_State))
+    return _State(*(np.where(condition, y, n)[()] for y, n in pairs))
 
 
-def _stage(
-    a: Layers, shape: Shape, s: Strategy, c: Calibration, kept: Num, whole: Num, *, last: bool
-) -> dict[str, Num]:
-    """Bytes by tenant on the first or on the last stage."""
-    ranks = s.dp * s.cp
-    shard = np.where(np.greater(s.shard_group, 0), np.minimum(s.shard_group, ranks), ranks)
-    expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
-    layers = np.floor(shape.n_layers / s.pp) if last else np.ceil(shape.n_layers / s.pp)
-    vocabulary = a.head_parameters * (1.0 + (s.pp == 1) * (1.0 - shape.tied))
-    dense, experts = layers * a.dense_parameters + vocabulary, layers * a.expert_parameters
-    total = (dense + experts) * weight_copies(s.schedule, s.pp)
-    sharded = dense / shard + experts / expert_ranks
-    staged = np.greater(s.pp, 1)  # FSDP within a pipeline keeps gathered weights and gradients
-    full = np.equal(s.zero, 3) & staged
-    weights = np.where(np.less(s.zero, 3), total, sharded) * s.weight_bytes
-    gradient = s.gradient_bytes + s.gradient_copy_bytes
-    gradients = np.where(np.less(s.zero, 2), total, sharded) * gradient
-    optimizer = np.where(np.less(s.zero, 1), total, sharded) * s.optimizer_bytes
-    flying = in_flight(s.schedule, s.pp, s.vp, s.micro_batches, s.pp - 1 if last else 0)
-    here = np.asarray(s.pp == 1) | last
-    gathered = (a.dense_parameters + a.expert_parameters) * s.gather_bytes
-    buffers = whole * c.workspace + np.where(np.equal(s.zero, 3), 2.0 * gathered, 0.0)
-    buffers = buffers + full * (dense + experts) * (2.0 + s.gradient_bytes)
-    return {
-        "weights": weights,
-        "gradients": gradients,
-        "optimizer": optimizer * (1.0 - s.offload_optimizer),
-        "activations": kept * layers * flying * (1.0 - s.offload_activations),
-        "logits": here * a.tokens * (shape.vocab / s.tp) * c.logit_bytes,
-        "buffers": buffers,
-    }
+def _state(a: Layers, shape: Shape, s: Strategy, owners: _Owners, layers: Num) -> _State:
+    """Weights, gradients and optimizer state (Rajbhandari et al. 2020, "ZeRO", section 3.1).
 
-
-def _layer_activations(a: Layers, shape: Shape, s: Strategy) -> tuple[Num, Num]:
-    """Bytes that one layer keeps of a micro-batch for its backward pass, and all it makes.
-
-    As Korthikanti et al. 2022, section 4, counts them, in 16 bits: inputs and outputs of both
-    norms, query, key, value and output of attention, and the FFN's hidden elements; scores and
-    their dropout (5 bytes) where attention stores them.
+    DualPipe holds the weights and gradients of two stages, but one optimizer state. A 16-bit
+    gradient is copied to 32 bits for the update, by the rank that owns it (FSDP keeps only that).
+    Weights in 8 bits are kept as they are and transposed, together as large as 16 bits; those in 4
+    bits beside the 16-bit ones. ZeRO 2 and 3 make one layer's gradients before they scatter them,
+    3 gathers that layer's weights, the next one's, and the vocabulary's for the whole step.
     """
-    split = np.where(np.greater(s.sp, 0), 1.0 / s.tp, 1.0)
-    moe = shape.n_moe_layers / shape.n_layers
-    ff = (1.0 - moe) * shape.d_ff + moe * (shape.d_shared + shape.top_k * shape.d_expert)
-    d_out = shape.n_heads * shape.d_head
-    qkv = d_out + 2.0 * shape.n_kv_heads * shape.d_head
-    keep = KEPT[np.asarray(s.recompute, dtype=np.intp)].T
-    parts = (
-        2.0 * shape.d_model * split,  # the layer's input
-        6.0 * shape.d_model * split,  # norms and the residual between
-        2.0 * (qkv + d_out) / s.tp,
-        2.0 * (2.0 + shape.gated) * ff / s.tp,
-        np.where(np.greater(s.flash, 0), 0.0, 5.0 * s.seq_len * shape.n_heads / s.tp),
+    vocabulary = a.head_parameters * (1.0 + np.equal(s.pp, 1) * (1.0 - shape.tied))
+    layer = a.dense_parameters + a.expert_parameters
+    single = layers * layer + vocabulary
+    whole = single * weight_copies(s.schedule, s.pp)
+    dense = layers * a.dense_parameters + vocabulary
+    owned = dense / owners.dense + layers * a.expert_parameters / owners.experts
+    zero = np.asarray(s.zero)
+    weights = np.where(zero == 3, owned, whole) * s.weight_bytes
+    low = OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 8.0
+    if np.any(low < 1.0):
+        weights = weights + (zero < 3) * (low < 1.0) * 2.0 * low * layers * layer
+    gradient = s.gradient_bytes + s.gradient_copy_bytes
+    wide = 4.0 * (np.greater_equal(s.optimizer_bytes, WITH_MASTER) & np.less(gradient, 4.0))
+    mine = np.where(zero == 0, single, owned)
+    update = mine * np.where(zero == 3, np.maximum(wide - gradient, 0.0), wide)
+    gathered = ahead = np.zeros(())
+    if np.any(zero >= 2):
+        absent = (zero >= 2) * (whole - owned)
+        third = zero == 3
+        near = np.minimum(layer + vocabulary, absent) * third
+        gathered = (np.minimum(layer, absent) + near) * s.gather_bytes
+        ahead = np.minimum(layer, absent - near) * third * s.gather_bytes
+    return _State(
+        weights,
+        np.where(zero >= 2, owned, whole) * gradient,
+        mine * (s.optimizer_bytes * (1.0 - s.offload_optimizer)),
+        update,
+        gathered,
+        ahead,
     )
-    routed = moe * 2.0 * shape.top_k * shape.d_model * 2.0 / s.tp  # permuted inputs and outputs
-    whole = sum(parts) + routed
-    kept = sum(k * part for k, part in zip(keep, parts, strict=True)) + keep[3] * routed
-    mixed = s.recompute_share * kept + (1.0 - s.recompute_share) * whole
-    return a.tokens * mixed, a.tokens * whole
+
+
+def _passing(
+    a: Layers, shape: Shape, s: Strategy, c: Calibration, held: Activations, layers: Num, *,
+    last: bool,
+) -> tuple[Num, Num, Num]:  # fmt: skip
+    """Activations in flight, logits, and the layer at work, on the first or the last stage.
+
+    The logits and their gradients are gone when the backward pass reaches the layers: the larger
+    of the two counts. A pipeline keeps what it received of every micro-batch in flight.
+    """
+    flying = in_flight(s.schedule, s.pp, s.vp, s.micro_batches, s.pp - 1 if last else 0)
+    split = np.where(np.greater(s.sp, 0), s.tp, 1.0)
+    received = a.tokens * 2.0 * shape.d_model / split * np.greater(s.pp, 1)
+    kept = (held.kept * layers * c.activation_memory + received) * flying
+    if np.any(s.offload_activations):
+        kept = kept * (1.0 - s.offload_activations)
+    work = (held.whole - held.kept) * c.activation_memory + held.passing * c.workspace
+    loss = np.where(np.greater(s.lean_loss, 0), LEAN, c.logit_bytes)
+    logits = a.tokens * (shape.vocab / s.tp) * loss
+    if not last:
+        logits = logits * np.equal(s.pp, 1)
+    head = np.greater(logits, work)
+    return kept, head * logits, np.where(head, 0.0, work)
+
+
+def _communicators(s: Strategy) -> Num:
+    """Context and buffers against those of a job with tensor, pipeline and data parallelism: the
+    driver's and one part for each group of ranks (a pipeline has one each way)."""
+    groups = (
+        1.0 * np.greater(s.tp, 1) + 2.0 * np.greater(s.pp, 1) + np.greater(s.dp, 1)
+        + np.greater(s.cp, 1) + np.greater(s.ep, 1)
+    )  # fmt: skip
+    return (1.0 + groups) / 5.0
 
 
 def tenants_of(memory: Memory) -> dict[str, Num]:
     """The tenants as a dictionary, in order."""
-    return {f.name: getattr(memory, f.name) for f in fields(memory) if f.name in TENANTS}
+    return {name: getattr(memory, name) for name in TENANTS}

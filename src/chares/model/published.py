@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +12,8 @@ import numpy as np
 from chares.errors import CharesError
 from chares.model import strategy as st
 from chares.model.calibration import REFERENCE_AGE, Setting
+from chares.model.cells import CannotPredictError, checked
+from chares.model.cells import read_rows as read_rows
 from chares.model.hardware import Hardware, hardware_of
 from chares.model.shape import LATENT, Shape
 from chares.model.strategy import Strategy
@@ -35,17 +35,9 @@ Row = Mapping[str, str]
 GREATEST_CONTEXT = 32e6
 
 
-class CannotPredictError(CharesError):
-    """A row that lacks what a prediction needs; the message is the reason."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("cannot-predict", reason)
-        self.reason = reason
-
-
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Published runs as arrays. Row i of the input is row ``where[i]`` here, or -1 with an error."""
+    """Published runs as arrays; ``index`` is the input row of each row here."""
 
     ids: list[str]
     shape: Shape
@@ -58,19 +50,13 @@ class Runs:
     index: NDArray[np.intp]  # input row of each row here
 
 
-def read_rows(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as dictionaries of text."""
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        return [{k: (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)]
-
-
 def prepare(rows: Sequence[Row], facts: Facts) -> Runs:
     """Read every row; one that cannot be predicted leaves its reason in ``errors``."""
     reader = _Reader(facts)
     errors, index, taken = [], [], []
     for i, row in enumerate(rows):
         try:
-            taken.append(reader.read(row))
+            taken.append(reader.read(checked(row)))
             index.append(i)
             errors.append("")
         except CannotPredictError as bad:
@@ -91,7 +77,7 @@ def prepare(rows: Sequence[Row], facts: Facts) -> Runs:
 
 def _gather(kind: type[Any], columns: Sequence[Mapping[str, float]]) -> Any:
     names = [f.name for f in fields(kind)]
-    default = {f.name: f.default for f in fields(kind)}
+    default: dict[str, Any] = {f.name: f.default for f in fields(kind)}
     return kind(**{n: np.array([float(c.get(n, default[n])) for c in columns]) for n in names})
 
 
@@ -110,7 +96,8 @@ class _Reader:
                 id_ = self.facts.resolve("chips", label)
                 tags = self.facts.subject(id_).tags
                 self.chips[label] = (
-                    hardware_of(self.facts, id_), tags.get("vendor", ""), tags.get("generation", ""),
+                    hardware_of(self.facts, id_), tags.get("vendor", ""),
+                    tags.get("generation", ""),
                     self.launches.get(tags.get("generation", ""), 0.0),
                 )  # fmt: skip
             except CharesError as bad:
@@ -232,12 +219,15 @@ class _RowReader:
             batch = self.number("global_batch", micro * dp * (1.0 if pp == 1 else 4.0 * pp))
         else:
             batch = self.number("global_batch", max(dp, np.round(4.2e6 / seq)))
-            micro = self.number("micro_batch", 1.0)
+            # torchtitan cuts a replica's batch into as many micro-batches as there are stages
+            cut = np.floor(batch / (dp * pp)) if family == "fsdp" and pp > 1 else 1.0
+            micro = self.number("micro_batch", max(1.0, cut))
         ep = self.number("ep", 1.0)
         return {
             "tp": tp, "pp": pp, "vp": max(vp, 1.0), "cp": cp, "ep": ep,
             "etp": self.number("etp", tp if ep <= dp * cp else 1.0), "dp": dp,
-            "micro_batch": max(1.0, min(micro, np.ceil(batch / dp))), "global_batch": batch, "seq_len": seq,
+            "micro_batch": max(1.0, min(micro, np.ceil(batch / dp))), "global_batch": batch,
+            "seq_len": seq,
         }  # fmt: skip
 
     def split(
@@ -271,6 +261,12 @@ class _RowReader:
         if said is None:
             self.inferred.append("recompute")
             said = (st.FULL if family in ("jax", "megatron-classic") else st.NONE, 1.0)
+        if said[0] == st.SELECTIVE and "fms" in row.get("framework", "").lower():
+            said = (st.FULL, 0.5)  # fms-fsdp: whole blocks, every other one
+        offloaded = re.search(r"activation offload (\d+) layers", notes.lower())
+        offload = float(offloaded[1]) / values["n_layers"] if offloaded else 0.0
+        if "custom host offload" in row.get("recompute", "").lower():
+            offload = 0.9
         zero = zero_of(row.get("zero_stage_or_fsdp", ""))
         if zero is None:
             self.inferred.append("zero_stage_or_fsdp")
@@ -288,28 +284,41 @@ class _RowReader:
         elif family == "megatron-classic" and not self.has("sp"):
             sp = False
         framework = row.get("framework", "").lower()
+        adapters = row.get("task", "").lower() == "lora"  # the weights have no state
         # what FSDP and ZeRO carry: Composer gathers in 32 bits unless PURE; torchtitan reduces so
         composer = "composer" in framework or "foundry" in framework
         half = (
             family in ("deepspeed", "megatron-classic")
             or "internevo" in framework
+            or "nemo" in framework  # its recipes for speed keep and reduce gradients in 16 bits
+            or "bridge" in framework
             or (family == "fsdp" and "titan" not in framework)
         )
         bf16 = precision_of(row.get("precision", "")) == st.BF16
         copy = 4.0 * (family == "megatron-classic" and bf16) + 2.0 * ("nanotron" in framework)
         wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
+        if fsdp and values["pp"] > 1:
+            # in a pipeline FSDP gathers weights once a step and scatters gradients once: stage 1
+            fsdp, stage = False, 1
         return {
             "sp": float(sp), "zero": float(stage), "shard_group": float(group),
             "precision": float(precision_of(row.get("precision", ""))),
             "recompute": float(said[0]), "recompute_share": said[1],
             "overlap_tp": tp, "overlap_dp": dp, "overlap_pp": pp, "overlap_ep": ep,
-            "balance": float(family == "3d-parallel"), "broadcast": float("broadcast" in notes.lower()),
-            "fused": fused, "graphs": graphs, "dedup": dedup, "cp_kind": float(st.RING),
+            "balance": float(family == "3d-parallel"),
+            "broadcast": float("broadcast" in notes.lower()),
+            "fused": fused, "graphs": graphs, "dedup": dedup,
+            "lean_loss": float(composer or "nemo" in framework or "bridge" in framework),
+            "cp_kind": float(st.RING),
             "flash": float(self.flash(family)),
-            "gradient_bytes": 2.0 if half else 4.0,
-            "gradient_copy_bytes": copy,
-            "weight_bytes": 4.0 if fsdp else 2.0, "optimizer_bytes": 8.0 if fsdp else 12.0,
+            "gradient_bytes": 0.1 if adapters else 2.0 if half else 4.0,
+            "gradient_copy_bytes": copy, "offload_activations": min(offload, 1.0),
+            "weight_bytes": 4.0 if fsdp else 2.0,
+            "offload_optimizer": float("full cpu offload" in notes.lower()),
+            # NeMo's fused Adam keeps the half of a 32-bit weight that the 16-bit weight lacks
+            "optimizer_bytes": 0.1 if adapters else 8.0 if fsdp
+            else 10.0 if "nemo" in framework and row.get("published", "") < "2025" else 12.0,
             "gather_bytes": 1.0 if "float8 all-gather" in row.get("precision", "").lower()
             else 4.0 if wide else 2.0,
         }  # fmt: skip

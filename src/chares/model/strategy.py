@@ -55,26 +55,6 @@ RECOMPUTED = np.array(
 )
 
 
-#: share of a layer's activations that is kept for the backward pass; columns: the layer's input,
-#: norms and residuals, query to attention output, FFN hidden elements, attention scores
-KEPT = np.array(
-    [
-        [1.0, 1.0, 1.0, 1.0, 1.0],
-        [1.0, 1.0, 1.0, 1.0, 0.0],
-        [1.0, 0.0, 0.0, 0.0, 0.0],
-        [1.0, 0.4, 1.0, 0.7, 1.0],
-        [1.0, 0.7, 1.0, 0.0, 1.0],
-        [1.0, 0.0, 1.0, 0.7, 0.0],
-        [1.0, 0.4, 0.6, 0.4, 0.0],
-        [1.0, 1.0, 1.0, 0.1, 1.0],
-        [1.0, 1.0, 0.6, 1.0, 1.0],
-        [1.0, 0.0, 0.8, 0.0, 0.0],
-        [1.0, 0.3, 0.8, 0.0, 0.0],
-        [1.0, 0.4, 0.8, 0.1, 0.0],
-    ]
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """How the work is split. Every field is a number or an array with one entry a row."""
@@ -108,6 +88,7 @@ class Strategy:
     flash: Num = 1.0  # 1: attention that never stores the scores (FlashAttention)
     fused: Num = 1.0  # 1: fused elementwise kernels (Transformer Engine, torch.compile, XLA)
     graphs: Num = 0.0  # share of kernel launches taken off the host (CUDA graphs, XLA)
+    lean_loss: Num = 0.0  # 1: a fused cross entropy that works in place of the logits
     dedup: Num = 1.0  # 1: the expert all-to-all sends a token once per node (DeepEP, HybridEP)
     # bytes per parameter
     weight_bytes: Num = 2.0
