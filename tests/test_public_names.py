@@ -26,10 +26,12 @@ DOORS = {
         Fact Facts Node Source Subject load read_document read_table
     """,
     "model": """
-        Breakdown Calibration Hardware Layers Memory PARTS PRECISIONS Parameters
+        Breakdown Calibration Hardware Layers Memory OwnFit PARTS PRECISIONS Parameters
         RECOMPUTATIONS SCHEDULES Shape Step Strategy calibration_figures count_parameters
-        from_config hardware_figures hardware_of hardware_rows layer_times load_calibration
-        model_flops parts_of predict shape_figures shape_of step_of
+        error_figure fit_own_runs framework_for from_config hardware_figures hardware_of
+        hardware_rows layer_times load_calibration model_flops parts_of predict
+        prediction_table read_rows record_text setting_of shape_figures shape_of step_of
+        validate with_calibration
     """,
     "money": """
         Bill Line LoanYear Ownership SCOPES Scope Stand Use chips_for level_payment
@@ -42,8 +44,10 @@ DOORS = {
         total_processing_performance
     """,
     "report": """
-        LANGUAGES SCHEMA_VERSION fact_rows fact_text law_text outline page plan_html
-        plan_text print_outline shown verdict_text why_text
+        LANGUAGES SCHEMA_VERSION csv_text fact_rows fact_text law_text outline own_fit_data
+        own_fit_text page plan_html plan_text prediction_csv prediction_summary
+        print_outline print_ranking ranking_csv ranking_outline shown validation_text
+        verdict_text why_text
     """,
     "run": """
         Cause Hazard Job Pace Setting Stretch Week Weeks daly_interval
@@ -52,8 +56,9 @@ DOORS = {
         write_time
     """,
     "search": """
-        Answer Asked Candidate Found Ranked Space Steps ask best default_space explore
-        ranked recompute_name words
+        Answer Asked Candidate Found HeatMap Question Ranked Size Space Steps Table all_rows
+        ask best default_space explore front_of layouts question_for ranked recompute_name
+        sizes suited_batch table_of words write_all write_table
     """,
     "spec": """
         Batch Case Claim Finance Market Permit Serve Site Split Staff Stage Supply Train
