@@ -54,14 +54,16 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Parts of the case that are read and that no stage answers yet."""
+        """What a reader must mind: evidence that is thin, parts that no stage answers yet."""
         case = self.case
+        thin = () if isinstance(self.steps, NotAsked) else (self.steps.warning,)
         parts = {"serve": case.serve, "market": case.market}
-        return tuple(
+        silent = (
             f"the part `{name}` is read, and no stage answers it yet"
             for name, part in parts.items()
             if part is not None
         )
+        return (*filter(None, thin), *silent)
 
     def why(self, id: str, lang: str = "en") -> str:
         """The tree behind a figure as text, down to facts with their sources."""

@@ -7,13 +7,25 @@ that a search computes it once for each combination and gathers.
 """
 
 from chares.model.calibration import Calibration, load_calibration
+from chares.model.cells import read_rows
+from chares.model.comparison import validate
 from chares.model.hardware import Hardware, hardware_of, hardware_rows
 from chares.model.huggingface import from_config
 from chares.model.layers import Layers, layer_times, model_flops
-from chares.model.leaves import calibration_figures, hardware_figures, shape_figures
+from chares.model.leaves import (
+    calibration_figures,
+    error_figure,
+    framework_for,
+    hardware_figures,
+    setting_of,
+    shape_figures,
+)
 from chares.model.memory import Memory
+from chares.model.own_record import record_text, with_calibration
+from chares.model.own_runs import OwnFit, fit_own_runs
 from chares.model.parameters import Parameters
 from chares.model.parameters import parameters as count_parameters
+from chares.model.predictions import prediction_table
 from chares.model.schedule import SCHEDULES
 from chares.model.shape import Shape, shape_of
 from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, step_of
@@ -21,8 +33,9 @@ from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, Strategy
 
 __all__ = [
     "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "Breakdown", "Calibration", "Hardware",
-    "Layers", "Memory", "Parameters", "Shape", "Step", "Strategy", "calibration_figures",
-    "count_parameters", "from_config", "hardware_figures", "hardware_of", "hardware_rows", "layer_times",
-    "load_calibration", "model_flops", "parts_of", "predict", "shape_figures", "shape_of",
-    "step_of",
+    "Layers", "Memory", "OwnFit", "Parameters", "Shape", "Step", "Strategy", "calibration_figures",
+    "count_parameters", "error_figure", "fit_own_runs", "framework_for", "from_config",
+    "hardware_figures", "hardware_of", "hardware_rows", "layer_times", "load_calibration",
+    "model_flops", "parts_of", "predict", "prediction_table", "read_rows", "record_text",
+    "setting_of", "shape_figures", "shape_of", "step_of", "validate", "with_calibration",
 ]  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import fields
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from chares.ledger import Figure, leaf
 from chares.model.calibration import (
     REFERENCE_AGE,
@@ -14,10 +16,20 @@ from chares.model.calibration import (
     load_calibration,
 )
 from chares.model.hardware import FACT_NAMES, Hardware, quantity_for
+from chares.model.intervals import (
+    GRADES,
+    coordinates,
+    evidence_of,
+    grades,
+    interval,
+    labels,
+)
+from chares.model.parameters import parameters
 from chares.model.shape import Shape, shape_of
 
 if TYPE_CHECKING:
     from chares.facts import Facts
+    from chares.model.strategy import Strategy
 
 TABLE = "docs/model.md"  # where the fit is written down
 
@@ -78,3 +90,30 @@ def calibration_figures(
         value = float(facts.changed(key, getattr(fitted, f.name)))
         found.append(leaf(key, value, "1", kind="derived", label=f.name, where=TABLE))
     return tuple(found)
+
+
+def framework_for(facts: Facts, chip: str) -> str:
+    """The framework family that a plan runs on, where it names none."""
+    return "jax" if facts.subject(chip).tags.get("kind") == "tpu" else "megatron-core"
+
+
+def error_figure(
+    facts: Facts, setting: Setting, shape: Shape, strategy: Strategy
+) -> tuple[Figure, str, str]:
+    """Measured over predicted step time, as a leaf of value 1 with the interval of its evidence;
+    the grade of the evidence, and a warning where the case lies outside the fitted runs."""
+    evidence = evidence_of(facts.document("calibration/training"))
+    at = coordinates(shape, strategy, parameters(shape).total)
+    (grade,), (warning,) = grades(evidence, [setting], labels([setting], shape, strategy), at)
+    low, high = (float(np.max(x)) for x in interval(evidence, np.array([grade]), 1.0))
+    word = GRADES[int(grade)]
+    key = "calibration.error"
+    return (
+        leaf(
+            key, float(facts.changed(key, 1.0)), "1", kind="derived",
+            label="measured over predicted step time", low=low, high=high,
+            where=TABLE, note=f"{word}; from sources left out of the fit",
+        ),
+        word,
+        warning,
+    )  # fmt: skip

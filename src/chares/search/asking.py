@@ -17,6 +17,7 @@ from chares.model import (
     Shape,
     Strategy,
     calibration_figures,
+    framework_for,
     from_config,
     hardware_figures,
     shape_of,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from chares.facts import Facts
 
-FAMILY = "megatron"  # the framework family where none is named
 USABLE = 0.97  # of the memory: the driver and the network library hold some
 SEQUENCES = 1024  # in a step, where none is given
 LENGTH = 4096
@@ -180,7 +180,8 @@ def question_for(
     known = None if own else facts.resolve("models", model)
     chip = facts.resolve("chips", chip)
     hardware = Hardware(*[f.value for f in hardware_figures(facts, chip)])
-    fit = Calibration(*[f.value for f in calibration_figures(facts, chip, FAMILY, on)])
+    fitted = calibration_figures(facts, chip, framework_for(facts, chip), on)
+    fit = Calibration(*[f.value for f in fitted])
     assumed = []
     if tokens is None:
         tokens = _fact(facts, known, "training_tokens", 0.0)

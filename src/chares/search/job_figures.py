@@ -102,8 +102,21 @@ def together(counts: Sequence[Num]) -> Num:
     return sum(counts[1:], counts[0])
 
 
+@formula("t_predicted x error", "s")
+def expected_time(predicted: Num, error: Num) -> Num:
+    """The time of a step, with the model's own error (1, with an interval)."""
+    return predicted * error
+
+
+@formula("MFU_predicted / error")
+def expected_mfu(predicted: Num, error: Num) -> Num:
+    """The utilisation that goes with `expected_time`."""
+    return predicted / error
+
+
 def step_figures(
     bundle: Figure,
+    error: Figure,
     shape: tuple[Figure, ...],
     tokens: Figure,
     batch: Figure,
@@ -123,8 +136,8 @@ def step_figures(
         ("train.active_parameters", active),
         ("train.compute", compute_of(per_token, tokens)),
         ("train.compute_6nd", dense_compute(active, tokens)),
-        ("train.mfu", pick(bundle, "mfu")),
-        ("train.step_time", pick(bundle, "step_time_s")),
+        ("train.mfu", expected_mfu(pick(bundle, "mfu"), error)),
+        ("train.step_time", expected_time(pick(bundle, "step_time_s"), error)),
         ("train.steps", step_count(tokens, batch, seq)),
         ("train.state", state_bytes(total, state)),
         ("train.peak_memory", pick(memory, "device")),

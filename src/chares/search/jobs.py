@@ -16,11 +16,14 @@ from chares.model import (
     Step,
     Strategy,
     calibration_figures,
+    error_figure,
+    framework_for,
     hardware_figures,
     parts_of,
+    setting_of,
     shape_figures,
 )
-from chares.search.asking import FAMILY, asking, space_for
+from chares.search.asking import asking, space_for
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
 from chares.search.job_figures import (
@@ -51,8 +54,8 @@ class Steps:
     """A training job, ready to run.
 
     ``compute`` [FLOP], ``mfu`` of the peak that the fact ``peak_quantity`` holds. With a model
-    shape there is also a strategy with its step, and what the search saw (``found``, None where
-    the case fixed the strategy).
+    shape there is also a strategy with its step, what the search saw (``found``, None where the
+    case fixed the strategy), and how good the ``evidence`` for the step time is.
     """
 
     chip: str
@@ -67,6 +70,8 @@ class Steps:
     chosen: Strategy | None = field(default=None, repr=False)
     found: Found | None = field(default=None, repr=False)
     runners_up: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    evidence: str = ""
+    warning: str = ""
 
     @property
     def strategy(self) -> dict[str, Any]:
@@ -155,7 +160,9 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
     batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "batch")
     tokens = case.given("train.tokens", train.tokens, "token", "training tokens", train.source)
     chip_parts = hardware_figures(facts, chip)
-    fit = calibration_figures(facts, chip, FAMILY, train.start or case.as_of)
+    on = train.start or case.as_of
+    family = framework_for(facts, chip)
+    fit = calibration_figures(facts, chip, family, on)
     asked = asking(
         Shape(*[f.value for f in shape]),
         Hardware(*[f.value for f in chip_parts]),
@@ -176,13 +183,16 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
             raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked))
         split = _chosen(found.best[0].strategy, shared)
     bundle = training_step(chip_parts, shape, split, fit)
-    figures = step_figures(bundle, shape, tokens, batch, seq, facts)
+    strategy = Strategy(*[f.value for f in split])
+    setting = setting_of(facts, chip, family, on)
+    error, evidence, warning = error_figure(facts, setting, asked.shape, strategy)
+    figures = step_figures(bundle, error, shape, tokens, batch, seq, facts)
     figures |= reported_figures(case, train, chip, chips, figures, facts)
     rows = ranked(asked, found.best[:RUNNERS_UP]) if found else []
     return Steps(
         chip, chips, figures["train.compute"], "peak_bf16", figures["train.mfu"], figures, model,
-        figures["train.state"], bundle.value, Strategy(*[f.value for f in split]), found,
-        tuple(_runner_up(r, rows[0]) for r in rows),
+        figures["train.state"], bundle.value, strategy, found,
+        tuple(_runner_up(r, rows[0]) for r in rows), evidence, warning,
     )  # fmt: skip
 
 
