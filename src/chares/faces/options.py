@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chares import units
 from chares.errors import CharesError, InputError, shorten
+
+if TYPE_CHECKING:
+    from chares.facts import Facts
 
 
 class DayType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -35,6 +39,26 @@ class DayType(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
 
 
 DAY = DayType()
+CALIBRATION = click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own calibration, of `chares calibrate`.",
+)
+
+
+def calibrated(path: Path | None) -> Facts:
+    """The facts, with the calibration of a file where one is given."""
+    from chares.facts import load
+
+    if path is None:
+        return load()
+    from chares.model import with_calibration
+
+    facts, warning = with_calibration(load(), path)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    return facts
 
 
 def quantity(unit: str) -> Callable[[Any, Any, Any], float | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from typing import Any
 
 from chares.errors import InputError, UnknownName
@@ -47,6 +48,15 @@ class Facts:
     def with_values(self, changes: Mapping[str, Any]) -> Facts:
         """The same facts, with other values (SI) for the records with these keys."""
         return Facts(self._content, self.known_by, {**self._changes, **changes})
+
+    def with_document(self, path: str, document: Mapping[str, Any]) -> Facts:
+        """The same facts with other plain data in the place of a file's `document`."""
+        id_ = path.rsplit("/", 1)[-1]
+        subjects = self._content["subjects"]
+        digest = sha256(f"{self.hash}{path}{document!r}".encode()).hexdigest()[:16]
+        changed = {**subjects, id_: {**self._raw(id_), "document": dict(document)}}
+        content = {**self._content, "subjects": changed, "hash": digest}
+        return Facts(content, self.known_by, self._changes)
 
     @property
     def as_written(self) -> Facts:

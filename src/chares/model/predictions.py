@@ -1,9 +1,10 @@
-"""Published-run columns in, one prediction per row out (``chares predict``, ``chares validate``)."""
+"""Columns of published runs in, one prediction per row out (``chares predict``, ``validate``)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from chares.model.intervals import (
 from chares.model.parameters import parameters
 from chares.model.published import Runs, prepare
 from chares.model.stepping import PARTS, Step, predict
+from chares.model.strategy import FULL
 from chares.model.wording import family_of
-from chares.model.validation import by_source, measured_step_time, null_scores, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from chares.ledger import Num
 
 CALIBRATION = "calibration/training"
-GB = 1e9
+GB, MIB = 1e9, 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,29 @@ def predict_rows(
 
 def predict_runs(runs: Runs, table: Table, evidence: Evidence) -> Predictions:
     """Predictions with intervals and grades."""
-    step = predict(runs.shape, runs.strategy, runs.hardware, table.rows(runs.settings))
+    calibration = table.rows(runs.settings)
+    step = predict(runs.shape, runs.strategy, runs.hardware, calibration)
+    recompute = _recompute_what_must(runs, step)
+    if recompute is not None:
+        share = np.where(recompute == FULL, 1.0, runs.strategy.recompute_share)
+        runs = replace(
+            runs, strategy=replace(runs.strategy, recompute=recompute, recompute_share=share)
+        )
+        step = predict(runs.shape, runs.strategy, runs.hardware, calibration)
     names = labels(runs.settings, runs.shape, runs.strategy)
     at = coordinates(runs.shape, runs.strategy, parameters(runs.shape).total)
     grade, warnings = grades(evidence, runs.settings, names, at)
     low, high = interval(evidence, grade, step.step_time_s)
     return Predictions(runs, step, np.asarray(low), np.asarray(high), grade, warnings)
+
+
+def _recompute_what_must(runs: Runs, step: Step) -> NDArray[np.float64] | None:
+    """Full recomputation for rows that do not say theirs and would not fit otherwise."""
+    unsaid = np.array(["recompute" in names for names in runs.inferred], dtype=bool)
+    full = unsaid & (np.broadcast_to(step.memory.fits, unsaid.shape) == 0)
+    if not full.any():
+        return None
+    return np.where(full, float(FULL), runs.strategy.recompute)
 
 
 def prediction_table(
@@ -93,6 +111,9 @@ def prediction_table(
         np.broadcast_to(step.bottleneck, len(n)),
     )
     for j, i in enumerate(found.runs.index.tolist()):
+        if not all(0.0 < values[j] < math.inf for values in plain.values()):
+            table[i]["error"] = "the model has no finite answer for these values"
+            continue
         table[i] = {
             "id": rows[i].get("id", ""),
             **{k: v[j] for k, v in plain.items()},
@@ -110,7 +131,8 @@ def reported_memory(rows: Sequence[Mapping[str, str]], found: Predictions) -> Nu
     """Peak bytes in the convention that each row states: nvidia-smi, reserved or allocated."""
     memory = found.step.memory
     size = len(found.runs.ids)
-    plain = [np.broadcast_to(m, size) for m in (memory.allocated, memory.reserved, memory.device)]
+    shown = memory.device * (GB / (1000 * MIB))  # nvidia-smi counts MiB; sources print thousands
+    plain = [np.broadcast_to(m, size) for m in (memory.allocated, memory.reserved, shown)]
     kinds = [memory_kind(rows[i]) for i in found.runs.index]
     return np.stack(plain)[kinds, np.arange(size)]
 
@@ -122,33 +144,3 @@ def memory_kind(row: Mapping[str, str]) -> int:
     if "nvidia-smi" in text or family == "megatron-classic":
         return 2
     return 1 if "reserved" in text or "titan" in row.get("framework", "").lower() else 0
-
-
-def validate(
-    rows: Sequence[Mapping[str, str]], facts: Facts, document: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Predicted against published: ``{"overall", "by_source", "null"}`` (`validation.NAMES`).
-
-    Rows without a measured step time or tokens/s are left out, and where the file says so
-    (``gold``, ``task``) all but the gold pretraining runs.
-    """
-    kept = [r for r in rows if _counted(r)]
-    measured = np.array([measured_step_time(r) for r in kept])
-    found = predict_rows(kept, facts, document)
-    empty = np.full((3, len(kept)), np.nan)
-    predicted, low, high = empty
-    ideal = np.full(len(kept), np.nan)
-    index = found.runs.index
-    predicted[index], low[index], high[index] = found.step.step_time_s, found.low, found.high
-    ideal[index] = found.step.step_time_s * found.step.mfu
-    return {
-        "overall": score(kept, predicted, measured, low, high),
-        "by_source": by_source(kept, predicted, measured, low, high),
-        "null": null_scores(kept, ideal, measured),
-    }
-
-
-def _counted(row: Mapping[str, str]) -> bool:
-    if row.get("task", "pretrain") not in ("", "pretrain") or row.get("gold", "1") != "1":
-        return False
-    return bool(np.isfinite(measured_step_time(row)))

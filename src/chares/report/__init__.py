@@ -7,6 +7,13 @@ report.print_outline(outline)
 
 from chares.report.lawbook import law_text
 from chares.report.listing import fact_rows, fact_text
+from chares.report.measured import (
+    own_fit_data,
+    own_fit_text,
+    prediction_csv,
+    prediction_summary,
+    validation_text,
+)
 from chares.report.messages import LANGUAGES
 from chares.report.notebook import plan_html, plan_text
 from chares.report.numerals import shown
@@ -25,14 +32,19 @@ __all__ = [
     "fact_text",
     "law_text",
     "outline",
+    "own_fit_data",
+    "own_fit_text",
     "page",
     "plan_html",
     "plan_text",
+    "prediction_csv",
+    "prediction_summary",
     "print_outline",
     "print_ranking",
     "ranking_csv",
     "ranking_outline",
     "shown",
+    "validation_text",
     "verdict_text",
     "why_text",
 ]
