@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chares.errors import InputError, NoPlan
+from chares.faces.options import CALIBRATION, calibrated
 
 if TYPE_CHECKING:
     from chares.planner import Plan
@@ -22,12 +23,15 @@ AS_OF = click.option("--as-of", metavar="DAY", help="Look everything up for this
 KNOWN_BY = click.option("--known-by", metavar="DAY", help="Use only what was published by then.")
 
 
-def _plan(case: str, changes: tuple[str, ...], as_of: str | None, known_by: str | None) -> Plan:
+def _plan(
+    case: str, changes: tuple[str, ...], as_of: str | None, known_by: str | None,
+    calibration: Path | None,
+) -> Plan:  # fmt: skip
     from chares.planner import plan
     from chares.spec import read_case
 
     days = [f"{k}={v}" for k, v in (("as_of", as_of), ("known_by", known_by)) if v]
-    return plan(read_case(case, [*changes, *days]))
+    return plan(read_case(case, [*changes, *days]), calibrated(calibration))
 
 
 @click.command(
@@ -38,6 +42,7 @@ def _plan(case: str, changes: tuple[str, ...], as_of: str | None, known_by: str 
 @SET
 @AS_OF
 @KNOWN_BY
+@CALIBRATION
 @click.option("--json", "as_json", is_flag=True, help="Print the outline as JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--lang", type=LANGUAGES, default="en", show_default=True)
@@ -47,6 +52,7 @@ def plan(
     changes: tuple[str, ...],
     as_of: str | None,
     known_by: str | None,
+    calibration: Path | None,
     as_json: bool,
     html: Path | None,
     lang: str,
@@ -55,7 +61,7 @@ def plan(
     """Plan CASE: a YAML file, or the name of a case that comes with chares (`chares cases`)."""
     from chares import report
 
-    result = _plan(case, changes, as_of, known_by)
+    result = _plan(case, changes, as_of, known_by, calibration)
     outline = report.outline(result, lang)
     if html:
         write_text(html, report.page(outline))
@@ -76,6 +82,7 @@ def plan(
 @SET
 @AS_OF
 @KNOWN_BY
+@CALIBRATION
 @click.option("--depth", type=click.IntRange(1, 60), default=60, help="How deep to print.")
 @click.option("--lang", type=LANGUAGES, default="en", show_default=True)
 def why(
@@ -84,13 +91,14 @@ def why(
     changes: tuple[str, ...],
     as_of: str | None,
     known_by: str | None,
+    calibration: Path | None,
     depth: int,
     lang: str,
 ) -> None:
     """Print the tree behind FIGURE of CASE: formulas and parts, down to facts with sources."""
     from chares import report
 
-    result = _plan(case, changes, as_of, known_by)
+    result = _plan(case, changes, as_of, known_by, calibration)
     click.echo(report.why_text(result.figure(figure), result.facts, lang=lang, depth=depth))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chares.errors import InputError, NoPlan
-from chares.faces.options import DAY, quantity
+from chares.faces.options import CALIBRATION, DAY, calibrated, quantity
 
 if TYPE_CHECKING:
     from chares.search import Answer, Size
@@ -52,6 +52,7 @@ def job(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--best", "keep", type=click.IntRange(1, 500), default=10, show_default=True)
 @click.option("--heat", metavar="A,B", help="A heat map over two dimensions, such as tp,pp.")
 @click.option("--scale", is_flag=True, help="The same job on 8 to a million chips, too.")
+@CALIBRATION
 @click.option("--json", "as_json", is_flag=True, help="Print plain data.")
 @click.option("--html", type=FILE, help="Write a page with charts.")
 @click.option("--csv", type=FILE, help="Write the best and the front as CSV.")
@@ -80,6 +81,7 @@ def train(
     from chares.search import sizes
 
     told = Progress("strategies")
+    options["facts"] = calibrated(options.pop("calibration"))
     answer = strategies(model, chip, count, keep=keep, heat=_pair(heat), told=told.show, **options)
     told.end()
     scaled = list(sizes(answer.question)) if scale or html else []
