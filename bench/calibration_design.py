@@ -30,7 +30,7 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "up_latency": (6e-6, 0.5, {}),
     "out_latency": (20e-6, 0.5, {}),
     "all_to_all": (0.7, 0.4, {}),
-    "broadcast": (2e-3, 0.5, {}),
+    "broadcast": (3.5e-3, 0.3, {}),
     "congestion": (0.03, 0.5, {}),
     "overlap_tp": (0.2, 0.6, {"family": 0.64}),
     "overlap_dp": (0.7, 0.5, {"family": 0.64}),
@@ -47,11 +47,11 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
 }
 #: the same for memory, fitted to published peaks
 MEMORY_PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
-    "activation_memory": (1.1, 0.2, {"family": 0.2}),
-    "workspace": (1.5, 0.4, {"family": 0.4}),
-    "logit_bytes": (10.0, 0.3, {"family": 0.3}),
-    "fragmentation": (1.05, 0.04, {"family": 0.02}),
-    "context_memory": (4e9, 0.3, {"family": 0.3}),
+    "activation_memory": (1.0, 0.1, {"family": 0.2}),
+    "workspace": (1.0, 0.3, {}),
+    "logit_bytes": (10.0, 0.2, {"family": 0.3}),
+    "fragmentation": (1.08, 0.02, {}),
+    "context_memory": (4e9, 0.3, {"family": 0.2}),
 }
 MEMORY_NOISE = 0.05
 #: prior means of effects (free scale), where a vendor's parts are known to differ
@@ -67,7 +67,7 @@ KNOWN: dict[tuple[str, str, str], float] = {
     ("attention", "vendor", "amd"): -0.7,
     ("progress", "vendor", "google"): -2.0,  # in use inside before the launch
 }
-NOISE = 0.07  # spread of a run about the model, of its logarithm
+NOISE = 0.06  # spread of a run about the model, of its logarithm
 LEAST_GROUPS, MOST_GROUPS = 6.0, 12.0  # a source counts as so many independent runs
 
 

@@ -10,7 +10,7 @@ from chares.facts import Facts
 from chares.model.calibration import Calibration, Table
 from chares.model.layers import layer_times
 from chares.model.memory import memory_use
-from chares.model.predictions import memory_kind
+from chares.model.predictions import GB, MIB, memory_kind
 from chares.model.published import prepare
 
 
@@ -37,13 +37,14 @@ def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
 
     def peaks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         m = memory_use(layers, runs.shape, runs.strategy, runs.hardware, design.calibration(x))
-        told = np.broadcast_arrays(m.allocated, m.reserved, m.device, measured)[:3]
+        shown = m.device * (GB / (1000 * MIB))
+        told = np.broadcast_arrays(m.allocated, m.reserved, shown, measured)[:3]
         excess = np.log(m.device / runs.hardware.memory) * np.less(m.fits, 1)
         return np.stack(told)[kinds, np.arange(len(taken))], excess
 
     def residuals(x: np.ndarray) -> np.ndarray:
         peak, excess = peaks(x)
-        unit = np.where(printed, np.log(peak / measured), 1.5 * excess) / MEMORY_NOISE
+        unit = np.where(printed, np.log(peak / measured), 0.5 * excess) / MEMORY_NOISE
         robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * weight
         return np.concatenate([robust, x])
 

@@ -23,6 +23,7 @@ TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffer
 #: when memory runs short the allocator gives back most of its reserve, and communication gets by
 #: with smaller buffers: shares of the two that stay
 STUCK, STAYS = 0.25, 0.6
+EAGER = 1.25  # logits of kernels that are not fused: one 32-bit copy more
 LEAN = 4.0  # bytes per logit of a fused loss: 16 bits, its gradient in place, a block in 32 bits
 WITH_MASTER = 8.0  # optimizer bytes from which on the update reads gradients in 32 bits
 
@@ -183,7 +184,8 @@ def _passing(
     if np.any(s.offload_activations):
         kept = kept * (1.0 - s.offload_activations)
     work = (held.whole - held.kept) * c.activation_memory + held.passing * c.workspace
-    loss = np.where(np.greater(s.lean_loss, 0), LEAN, c.logit_bytes)
+    loss = c.logit_bytes * np.where(np.less(s.fused, 1), EAGER, 1.0)
+    loss = np.where(np.greater(s.lean_loss, 0), LEAN, loss)
     logits = a.tokens * (shape.vocab / s.tp) * loss
     if not last:
         logits = logits * np.equal(s.pp, 1)

@@ -60,12 +60,12 @@ def predict_runs(runs: Runs, table: Table, evidence: Evidence) -> Predictions:
     """Predictions with intervals and grades."""
     calibration = table.rows(runs.settings)
     step = predict(runs.shape, runs.strategy, runs.hardware, calibration)
-    recompute = _recompute_what_must(runs, step)
-    if recompute is not None:
-        share = np.where(recompute == FULL, 1.0, runs.strategy.recompute_share)
-        runs = replace(
-            runs, strategy=replace(runs.strategy, recompute=recompute, recompute_share=share)
-        )
+    forced = _must_recompute(runs, step)
+    if forced.any():
+        s = runs.strategy
+        kind = np.where(forced, float(FULL), s.recompute)
+        share = np.where(forced, 1.0, s.recompute_share)
+        runs = replace(runs, strategy=replace(s, recompute=kind, recompute_share=share))
         step = predict(runs.shape, runs.strategy, runs.hardware, calibration)
     names = labels(runs.settings, runs.shape, runs.strategy)
     at = coordinates(runs.shape, runs.strategy, parameters(runs.shape).total)
@@ -74,13 +74,10 @@ def predict_runs(runs: Runs, table: Table, evidence: Evidence) -> Predictions:
     return Predictions(runs, step, np.asarray(low), np.asarray(high), grade, warnings)
 
 
-def _recompute_what_must(runs: Runs, step: Step) -> NDArray[np.float64] | None:
-    """Full recomputation for rows that do not say theirs and would not fit otherwise."""
+def _must_recompute(runs: Runs, step: Step) -> NDArray[np.bool_]:
+    """The rows that do not say what they recompute and would not fit otherwise."""
     unsaid = np.array(["recompute" in names for names in runs.inferred], dtype=bool)
-    full = unsaid & (np.broadcast_to(step.memory.fits, unsaid.shape) == 0)
-    if not full.any():
-        return None
-    return np.where(full, float(FULL), runs.strategy.recompute)
+    return unsaid & (np.broadcast_to(step.memory.fits, unsaid.shape) == 0)
 
 
 def prediction_table(

@@ -262,7 +262,8 @@ class _RowReader:
             self.inferred.append("recompute")
             said = (st.FULL if family in ("jax", "megatron-classic") else st.NONE, 1.0)
         if said[0] == st.SELECTIVE and "fms" in row.get("framework", "").lower():
-            said = (st.FULL, 0.5)  # fms-fsdp: whole blocks, every other one
+            said = (st.FULL, 0.5)  # fms-fsdp: whole blocks, some of them
+            self.inferred.append("recompute")
         offloaded = re.search(r"activation offload (\d+) layers", notes.lower())
         offload = float(offloaded[1]) / values["n_layers"] if offloaded else 0.0
         if "custom host offload" in row.get("recompute", "").lower():
@@ -295,7 +296,7 @@ class _RowReader:
             or (family == "fsdp" and "titan" not in framework)
         )
         bf16 = precision_of(row.get("precision", "")) == st.BF16
-        copy = 4.0 * (family == "megatron-classic" and bf16) + 2.0 * ("nanotron" in framework)
+        copy = 4.0 * (family == "megatron-classic" and bf16)
         wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
         if fsdp and values["pp"] > 1:
