@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from chares.model.strategy import Strategy
 
 
+#: share of the chip's cores that DualPipe gives to communication: 20 of 132 (DeepSeek-V3 technical
+#: report, 3.2.2)
+COMMUNICATION_CORES = 20.0 / 132.0
+
+
 @dataclass(frozen=True, slots=True)
 class Layers:
     """Seconds of an average layer for one micro-batch, forward, backward and recomputation.
@@ -262,11 +267,14 @@ def _expert_exchange(shape: Shape, s: Strategy, tokens: Num, domain: Num, links:
     """Forward seconds of dispatch and combine: top_k copies of a token, each way.
 
     With ``dedup`` a token crosses to a domain once: of N domains top_k draws reach
-    N (1 - (1 - 1/N)^top_k) in the mean.
+    N (1 - (1 - 1/N)^top_k) in the mean, and no more than the router's own limit. The dispatch has
+    ``dispatch_bytes`` per element, the combine two.
     """
     group = Group.place(s.ep, s.etp, domain)
-    volume = 2.0 * tokens / s.tp * shape.top_k * shape.d_model
+    volume = (1.0 + 0.5 * s.dispatch_bytes) * tokens / s.tp * shape.top_k * shape.d_model
     copies = group.outer * (1.0 - (1.0 - 1.0 / group.outer) ** shape.top_k)
+    limit = np.where(np.greater(shape.routed_domains, 0), shape.routed_domains, np.inf)
+    copies = np.minimum(copies, limit)
     once = np.where(np.asarray(s.dedup) > 0, copies / np.maximum(shape.top_k, 1.0), 1.0)
     both: Num = 2.0 * exchange_time(volume, group, links, once) * np.greater(s.ep, 1)
     return both
@@ -318,7 +326,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         tp_exposed=_hidden(tp_total, linear, overlap_tp),
         cp_exposed=_hidden(cp_total, attention, ring),
         ep_exposed=_hidden(ep_total, busy, overlap_ep),
-        ep_both_ways=_hidden(ep_total, busy, c.overlap_ep),
+        ep_both_ways=_hidden(ep_total, computed, 1.0 - COMMUNICATION_CORES),
         # operations that the host launches: a third more with recomputation, more with collectives
         host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)
         * (1.0 - s.graphs),

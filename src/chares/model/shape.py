@@ -50,6 +50,7 @@ class Shape:
     n_shared_experts: Num = 0
     d_shared: Num = 0  # intermediate size of all shared experts together
     n_moe_layers: Num = 0
+    routed_domains: Num = 0  # most nodes a token may be routed to (0: no limit; DeepSeek-V3, 2.1.2)
     router_bias: Num = 0  # 1: one bias per expert in the router
     shared_gate: Num = 0  # 1: the shared experts' output is scaled by a learned gate (Qwen MoE)
     # latent attention

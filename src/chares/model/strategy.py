@@ -89,6 +89,7 @@ class Strategy:
     fused: Num = 1.0  # 1: fused elementwise kernels (Transformer Engine, torch.compile, XLA)
     graphs: Num = 0.0  # share of kernel launches taken off the host (CUDA graphs, XLA)
     lean_loss: Num = 0.0  # 1: a fused cross entropy that works in place of the logits
+    dispatch_bytes: Num = 2.0  # per element of a token on its way to the experts (1: fp8 dispatch)
     dedup: Num = 1.0  # 1: the expert all-to-all sends a token once per node (DeepEP, HybridEP)
     # bytes per parameter
     weight_bytes: Num = 2.0
