@@ -35,19 +35,20 @@ if TYPE_CHECKING:
 Row = Mapping[str, str]
 
 #: what may move -> (prior spread of its shift on the free scale, parameters that shift together).
-#: The spreads are those that the published fit allows generations and families.
+#: Three quarters of what the published fit allows whole generations and families: with a source
+#: left out of the fit, its other runs were then predicted best from 1, 3 and 10 of its runs.
 ADJUSTED: dict[str, tuple[float, tuple[str, ...]]] = {
-    "gemm": (0.32, ("gemm", "gemm_8", "gemm_4")),
-    "attention": (0.40, ("attention",)),
-    "memory": (0.24, ("memory",)),
-    "up": (0.32, ("up",)),
-    "out": (0.32, ("out",)),
-    "overlap_dp": (0.64, ("overlap_dp",)),
-    "host": (0.64, ("host",)),
-    "step": (0.64, ("step",)),
-    "straggler": (0.64, ("straggler",)),
+    "gemm": (0.24, ("gemm", "gemm_8", "gemm_4")),
+    "attention": (0.30, ("attention",)),
+    "memory": (0.18, ("memory",)),
+    "up": (0.24, ("up",)),
+    "out": (0.24, ("out",)),
+    "overlap_dp": (0.48, ("overlap_dp",)),
+    "host": (0.48, ("host",)),
+    "step": (0.48, ("step",)),
+    "straggler": (0.48, ("straggler",)),
 }
-MODEL_SPREAD = 0.05  # of the logarithm of a step time about the model, one configuration
+MODEL_SPREAD = 0.07  # of the logarithm of a step time about the model, one configuration
 REPEAT_SPREAD = 0.02  # of repeats of one configuration about each other
 SMALL = 1e-3  # step of the finite differences, free scale
 ENOUGH = 3  # runs of one kind that count as measured nearby
