@@ -27,26 +27,29 @@ def _positive(value: float) -> float:
     return value
 
 
-def _schema(unit: str, example: str, bare: bool) -> WithJsonSchema:
+def _schema(unit: str, example: str, bare: bool = False) -> WithJsonSchema:
     text = {"type": "string", "examples": [example], "description": f"a number in {unit}"}
     return WithJsonSchema({"anyOf": [text, {"type": "number"}]} if bare else text)
 
 
-def _amount(unit: str, example: str, bare: bool = False) -> Any:
-    before = BeforeValidator(partial(_convert, unit))
-    return Annotated[float, before, AfterValidator(_positive), _schema(unit, example, bare)]
+def _reads(unit: str) -> BeforeValidator:
+    return BeforeValidator(partial(_convert, unit))
 
 
-Power = _amount("W", "150 MW")
-Flop = _amount("FLOP", "4.64e26 FLOP")
-Tokens = _amount("token", "14.8 Ttoken")
-Money = _amount("USD", "12e9 USD")
-HourlyPrice = _amount("USD/chip/h", "2 USD/chip/h")
-EnergyPrice = _amount("USD/MWh", "62 USD/MWh")
-Duration = _amount("s", "4 year")
-Bandwidth = _amount("B/s", "2 TB/s")
-ChipHours = _amount("chip*h", "2.664e6 chip*h")
-Count = _amount("chip", "100000", bare=True)
+_POSITIVE = AfterValidator(_positive)
+
+Power = Annotated[float, _reads("W"), _POSITIVE, _schema("W", "150 MW")]
+Flop = Annotated[float, _reads("FLOP"), _POSITIVE, _schema("FLOP", "4.64e26 FLOP")]
+Tokens = Annotated[float, _reads("token"), _POSITIVE, _schema("token", "14.8 Ttoken")]
+Money = Annotated[float, _reads("USD"), _POSITIVE, _schema("USD", "12e9 USD")]
+HourlyPrice = Annotated[
+    float, _reads("USD/chip/h"), _POSITIVE, _schema("USD/chip/h", "2 USD/chip/h")
+]
+EnergyPrice = Annotated[float, _reads("USD/MWh"), _POSITIVE, _schema("USD/MWh", "62 USD/MWh")]
+Duration = Annotated[float, _reads("s"), _POSITIVE, _schema("s", "4 year")]
+Bandwidth = Annotated[float, _reads("B/s"), _POSITIVE, _schema("B/s", "2 TB/s")]
+ChipHours = Annotated[float, _reads("chip*h"), _POSITIVE, _schema("chip*h", "2.664e6 chip*h")]
+Count = Annotated[float, _reads("chip"), _POSITIVE, _schema("chip", "100000", bare=True)]
 
 
 def _share(value: Any) -> float:
