@@ -95,7 +95,7 @@ def legal(asked: Asked, p: dict[str, int]) -> bool:
     if replicas == 1:  # nothing to shard or to reduce
         return not p["zero"] and not p["sharded_in_node"] and bool(p["overlap_dp"])
     in_node = max(1, int(asked.hardware.scale_up_size) // p["tp"])
-    return not p["sharded_in_node"] or (replicas > in_node and p["zero"] > 0)
+    return not p["sharded_in_node"] or (replicas > in_node > 1 and p["zero"] > 0)
 
 
 def strategy_of(asked: Asked, p: dict[str, int], recompute: tuple[int, float]) -> Strategy:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chares.model.layers import Layers, layer_times
 from chares.model.memory import Memory, memory_use
 from chares.model.network import Group, Links, gather_time, send_time
+from chares.model.offloading import offload_times
 from chares.model.schedule import DUALPIPE, Pass, pipeline
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     host = m * (_slower(work.stage, work.layers * layers.host) - work.stage)
     pp = _pipeline_sends(layers, shape, s, hardware, c, links)
     dp, optimizer = _gradients(layers, shape, s, hardware, c, links, work)
+    state, moved = offload_times(layers, shape, s, hardware, work.stage, work.layers)
     n = work.layers * m
     parts = {
         "linear": n * layers.linear,
@@ -97,8 +99,8 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
         "pp": pp,
         "dp": dp,
         "bubble": bubble,
-        "optimizer": optimizer,
-        "host": host + c.step,
+        "optimizer": optimizer + state,
+        "host": host + c.step + moved,
     }
     before = sum(parts.values())
     nodes = np.maximum(1.0, s.n_chips / hardware.node_size)
@@ -173,8 +175,12 @@ def _slower(device: Num, host: Num) -> Num:
 
 def _accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
     """Seconds in which a layer's gradients of a micro-batch are added to their sum in memory."""
-    count = (a.dense_parameters + a.expert_parameters) * (np.asarray(s.zero) < 3)
-    return count * 2.0 * s.gradient_bytes / (hardware.memory_bandwidth * c.memory)
+    own = np.asarray(s.zero) < 3
+    # a term that does not vary stays clear of the axis of ZeRO, which the search relies on
+    kept: Any = float(own.all()) if own.all() or not own.any() else own
+    count = (a.dense_parameters + a.expert_parameters) * kept
+    seconds: Num = count * 2.0 * s.gradient_bytes / (hardware.memory_bandwidth * c.memory)
+    return seconds
 
 
 def _idle(a: Layers, s: Strategy, work: _Work) -> Num:

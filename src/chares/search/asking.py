@@ -25,7 +25,7 @@ from chares.model import (
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
 from chares.search.ranking import Ranked, ranked
-from chares.search.space import Space, default_space
+from chares.search.space import SCHEDULES_OF, Space, default_space
 from chares.search.tables import Table, flat_row, table_of
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ def ask(
     keep: int = 10,
     space: Space | None = None,
     heat: tuple[str, str] | None = None,
+    framework: str | None = None,
     told: Callable[[int], None] | None = None,
 ) -> Answer:
     """Search every legal strategy for ``model`` (an id, or the path of a config.json) on ``count``
@@ -151,13 +152,17 @@ def ask(
     What is not given is taken from the model's facts (``tokens``: what it was trained on;
     ``seq_len``: its context, at most 8,192) or, as ``global_batch``, chosen to suit the count; the
     answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
+    ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only schedules that it has.
     Raises `InputError` for what cannot be read or a precision that the chip lacks.
     """
     question = question_for(
         model, chip, count, facts, tokens=tokens, seq_len=seq_len, global_batch=global_batch,
         precision=precision, hourly_price=hourly_price, on=on,
     )  # fmt: skip
-    found = explore(question.asked, space or space_for(question.asked), keep, heat=heat, told=told)
+    space = space or space_for(question.asked)
+    if framework:
+        space = replace(space, schedule=SCHEDULES_OF[framework])
+    found = explore(question.asked, space, keep, heat=heat, told=told)
     return Answer(question, found)
 
 

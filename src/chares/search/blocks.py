@@ -1,9 +1,9 @@
 """Legal layouts x free options, evaluated block by block on arrays.
 
-Three axes: layouts, options that touch a layer (recomputation, overlap of tensor parallelism) and
-options that touch the step (sharding, offload...). A term is computed on the axes that it depends
-on, and broadcasting does the rest; layers are computed once for each distinct combination of the
-few fields they depend on, and gathered.
+Four axes: layouts, options that touch a layer (recomputation, overlap of tensor parallelism, fused
+kernels), the size of gradients, and options that touch the step only (sharding, offload...). A term
+is computed on the axes that it depends on, and broadcasting does the rest; layers are computed once
+for each distinct combination of the few fields they depend on, and gathered.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from chares.model import Calibration, Hardware, Shape
     from chares.search.space import Layouts, Space
 
+#: values by field, one group for each axis of a block: of the layer, of the gradients, of the step
+Options = tuple[dict[str, "NDArray[np.float64]"], ...]
 BLOCK = 24_000  # rows in a block: the arrays of a block stay in the second-level cache
 NO_EFFECT = "option without effect here (nothing to overlap or to shard)"
 LAYER_FIELDS = ("tp", "sp", "cp", "ep", "etp", "micro_batch")
@@ -57,14 +60,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Block:
-    """Time and memory of rows: layouts (first axis) x options of layer and step."""
+    """Time and memory of rows: layouts (first axis) x options (an axis for each group)."""
 
     first: int  # number of the first row over the whole search
     kind: int  # number of the class of layouts that share one set of options
     layouts: NDArray[np.intp]  # rows of the table of layouts
-    options: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
+    options: Options
     strategy: Strategy  # fields broadcast to ``shape``
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     step_time: NDArray[np.float64]  # flat
     memory: NDArray[np.float64]  # flat, bytes on the device
     cost: NDArray[np.float64]  # flat, USD of the whole run
@@ -95,54 +98,62 @@ def evaluate(
     in_node = np.maximum(1, domain // table.columns["tp"])
     kinds = (
         ("alone", ranks == 1),
-        ("node", (ranks > 1) & (ranks <= in_node)),
-        ("many", (ranks > in_node) & (ranks > 1)),
+        ("node", (ranks > 1) & ((ranks <= in_node) | (in_node == 1))),
+        ("many", (ranks > in_node) & (in_node > 1)),
     )
     full = _full_size(space)
-    for number, (tensor, (kind, has)) in enumerate(product((False, True), kinds)):
+    number = 0
+    for tensor, (kind, has) in product((False, True), kinds):
         chosen = np.flatnonzero((split == tensor) & has)
-        if not len(chosen):
-            continue
-        options = _options(space, tensor, kind)
-        size = len(options[0]["recompute"]) * len(options[1]["zero"])
-        if size < full:
+        groups = [o for o in (_options(space, tensor, kind, z) for z in (False, True)) if o]
+        size = sum(_size(o) for o in groups)
+        if len(chosen) and size < full:
             rejected[NO_EFFECT] = rejected.get(NO_EFFECT, 0) + len(chosen) * (full - size)
+        if not len(chosen) or not groups:
+            continue
         columns = {k: v[chosen].astype(np.float64) for k, v in table.columns.items()}
-        layers, which = _layer_table(asked, columns, options[0])
-        rows = max(1, BLOCK // size)
-        for start in range(0, len(chosen), rows):
-            part = slice(start, start + rows)
-            axis = {k: v[part, None, None] for k, v in columns.items()}
-            yield partial(
-                _block, asked, layers, which[part], axis, options, first, number, chosen[part]
-            )
-            first += len(chosen[part]) * size
+        layers, which = _layer_table(asked, columns, groups[0][0])
+        for options in groups:
+            rows = max(1, BLOCK // _size(options))
+            for start in range(0, len(chosen), rows):
+                part = slice(start, start + rows)
+                axis = {k: v[part, None, None, None] for k, v in columns.items()}
+                yield partial(
+                    _block, asked, layers, which[part], axis, options, first, number, chosen[part]
+                )
+                first += len(chosen[part]) * _size(options)
+            number += 1
 
 
-def _options(
-    space: Space, tensor: bool, kind: str
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Free options that make a difference for layouts of this class."""
+def _size(options: Options) -> int:
+    return prod(len(next(iter(group.values()))) for group in options)
+
+
+def _options(space: Space, tensor: bool, kind: str, sharded: bool) -> Options | None:
+    """Free options that make a difference for layouts of this class; with sharded weights (ZeRO 3)
+    or without, for these share few terms."""
     layer = _product(
-        recompute=list(range(len(space.recompute))),
+        choice=list(range(len(space.recompute))),
         overlap_tp=list(space.overlap_tp) if tensor else [max(space.overlap_tp)],
         fused=list(space.fused),
     )
-    layer["choice"] = layer["recompute"]
-    which = layer["recompute"].astype(int)
+    which = layer["choice"].astype(int)
     codes = np.array([c for c, _ in space.recompute], dtype=np.float64)
     shares = np.array([s for _, s in space.recompute])
     layer["recompute"], layer["recompute_share"] = codes[which], shares[which]
+    zero = [0] if kind == "alone" else list(space.zero)
     step = _product(
-        zero=[0] if kind == "alone" else list(space.zero),
+        zero=[z for z in zero if (z == 3) == sharded],
         sharded_in_node=list(space.sharded_in_node) if kind == "many" else [0],
         overlap_dp=[max(space.overlap_dp)] if kind == "alone" else list(space.overlap_dp),
-        gradient_bytes=list(space.gradient_bytes),
         offload_optimizer=list(space.offload_optimizer),
         offload_activations=list(space.offload_activations),
     )
-    useful = (step["sharded_in_node"] == 0) | (step["zero"] > 0)  # nothing is sharded with ZeRO 0
-    return layer, {k: v[useful] for k, v in step.items()}
+    useful = (step["sharded_in_node"] == 0) | (step["zero"] > 0)  # ZeRO 0 shards nothing
+    if not np.any(useful):
+        return None
+    gradient = {"gradient_bytes": np.array(space.gradient_bytes, dtype=np.float64)}
+    return layer, gradient, {k: v[useful] for k, v in step.items()}
 
 
 def _full_size(space: Space) -> int:
@@ -162,20 +173,22 @@ def _block(
     layers: Layers,
     which: NDArray[np.intp],
     axis: dict[str, NDArray[np.float64]],
-    options: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]],
+    options: Options,
     first: int,
     kind: int,
     numbers: NDArray[np.intp],
 ) -> Block:
     """Time, memory and cost of some layouts (``axis``) with all their options."""
-    of_layer, of_step = options
-    fields_ = {k: v[None, :, None] for k, v in of_layer.items() if k != "choice"}
-    step_axis = {k: v[None, None, :] for k, v in of_step.items()}
-    in_node = step_axis.pop("sharded_in_node")
+    of_layer, of_gradient, of_step = options
+    free = {k: v[None, :, None, None] for k, v in of_layer.items() if k != "choice"}
+    free |= {k: v[None, None, :, None] for k, v in of_gradient.items()}
+    free |= {k: v[None, None, None, :] for k, v in of_step.items()}
+    in_node = free.pop("sharded_in_node")
     group = np.maximum(1.0, asked.hardware.scale_up_size / axis["tp"])
-    strategy = replace(asked.template, **axis, **fields_, **step_axis, shard_group=in_node * group)
+    shard = in_node * group if np.any(in_node) else 0.0
+    strategy = replace(asked.template, **axis, **free, shard_group=shard)
     step = step_of(_gather(layers, which), asked.shape, strategy, asked.hardware, asked.calibration)
-    shape = (len(which), len(of_layer["recompute"]), len(of_step["zero"]))
+    shape = (len(which), *(len(next(iter(group.values()))) for group in options))
     seconds = np.broadcast_to(step.step_time_s, shape).ravel()
     memory = np.broadcast_to(step.memory.device, shape).ravel()
     cost = seconds * asked.usd_per_step_second
@@ -211,7 +224,7 @@ def _gather(layers: Layers, which: NDArray[np.intp]) -> Layers:
     for f in fields(layers):
         value = np.asarray(getattr(layers, f.name))
         if value.ndim == 2:
-            picked[f.name] = (value[which] if value.shape[0] > 1 else value)[:, :, None]
+            picked[f.name] = (value[which] if value.shape[0] > 1 else value)[:, :, None, None]
         else:
             picked[f.name] = value
     return Layers(**picked)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNFIT = "does not fit in memory"
-MANY = 500_000  # rows from which on a second thread pays
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,12 @@ def explore(
     keep: int = 20,
     *,
     heat: tuple[str, str] | None = None,
-    threads: int = 2,
+    threads: int = 1,
     told: Callable[[int], None] | None = None,
 ) -> Found:
     """Search the whole space. Ties break by memory, then by the order of the search.
 
+    One thread is as fast as two here (docs/decisions.md); the answer is the same with any number.
     ``heat``: two dimensions of the space whose cells are wanted. ``told`` is called with the rows
     done so far. Raises `UnknownName` for a dimension that the space lacks.
     """
@@ -108,7 +108,7 @@ def explore(
         return part, block.options
 
     tasks = evaluate(asked, space, table, rejected)
-    for part, options in _in_order(work, tasks, threads if len(table) * 64 > MANY else 1):
+    for part, options in _in_order(work, tasks, threads):
         state.add(part)
         by_value.add(part, options)
         if told:

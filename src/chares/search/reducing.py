@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chares.model import Strategy
-    from chares.search.blocks import Block
+    from chares.search.blocks import Block, Options
     from chares.search.space import Layouts, Space
 
 CODED = ("recompute",)  # dimensions whose values are numbered by their place in the space
@@ -51,8 +51,7 @@ class Part:
     kind: int
     layouts: NDArray[np.intp]
     by_layout: NDArray[np.float64]  # s, the fastest that fits of each layout (inf: none)
-    by_layer_option: NDArray[np.float64]
-    by_step_option: NDArray[np.float64]
+    by_option: tuple[NDArray[np.float64], ...]  # s, the same of each option, group by group
     grid: NDArray[np.float64] | None  # s, the fastest of each cell of a heat map
 
 
@@ -70,9 +69,8 @@ def reduce(block: Block, limit: float, keep: int, slowest: float, heat: Heat | N
         _front(block, fits),
         block.kind,
         block.layouts,
-        times.min(axis=(1, 2)),
-        times.min(axis=(0, 2)),
-        times.min(axis=(0, 1)),
+        times.min(axis=(1, 2, 3)),
+        tuple(times.min(axis=axes) for axes in ((0, 2, 3), (0, 1, 3), (0, 1, 2))),
         heat.of(block, times) if heat else None,
     )
 
@@ -126,23 +124,21 @@ class ByValue:
     space: Space
     table: Layouts
     times: NDArray[np.float64] = field(init=False)  # s by layout
-    options: dict[tuple[str, float], float] = field(default_factory=dict)
-    classes: dict[int, tuple[Any, NDArray[np.float64], NDArray[np.float64]]] = field(
+    classes: dict[int, tuple[Options, tuple[NDArray[np.float64], ...]]] = field(
         default_factory=dict
     )
 
     def __post_init__(self) -> None:
         self.times = np.full(len(self.table), np.inf)
 
-    def add(self, part: Part, options: Any) -> None:
+    def add(self, part: Part, options: Options) -> None:
         """Take a part in; ``options`` are those of its class."""
-        self.times[part.layouts] = part.by_layout
-        _, layer, step = self.classes.get(part.kind, (None, np.inf, np.inf))
-        self.classes[part.kind] = (
-            options,
-            np.minimum(layer, part.by_layer_option),
-            np.minimum(step, part.by_step_option),
-        )
+        self.times[part.layouts] = np.minimum(self.times[part.layouts], part.by_layout)
+        known = self.classes.get(part.kind)
+        best = part.by_option
+        if known:
+            best = tuple(np.minimum(a, b) for a, b in zip(known[1], best, strict=True))
+        self.classes[part.kind] = options, best
 
     def found(self) -> dict[str, dict[Any, float]]:
         """Seconds by dimension and value; infinite where nothing with this value fits."""
@@ -163,14 +159,14 @@ class ByValue:
             if name == "etp":  # the space says split or not, the table into how many
                 column = (column > 1).astype(np.int64)
             return [(float(v), float(self.times[column == v].min())) for v in np.unique(column)]
-        pairs = []
-        for (layer_options, step_options), layer, step in self.classes.values():
-            own = "choice" if name in CODED else name
-            values, times = (
-                (layer_options[own], layer) if own in layer_options else (step_options[own], step)
-            )
-            pairs += [(float(v), float(t)) for v, t in zip(values, times, strict=True)]
-        return pairs
+        own = "choice" if name in CODED else name
+        return [
+            (float(v), float(t))
+            for options, times in self.classes.values()
+            for group, best in zip(options, times, strict=True)
+            if own in group
+            for v, t in zip(group[own], best, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -196,9 +192,9 @@ class Heat:
         own = "choice" if name in CODED else name
         if name in self.table.columns:
             column = self.table.columns[name][block.layouts].astype(np.float64)
-            values = (np.minimum(column - 1.0, 1.0) if name == "etp" else column)[:, None, None]
-        elif own in block.options[0]:
-            values = block.options[0][own][None, :, None]
-        else:
-            values = block.options[1][own][None, None, :]
-        return np.searchsorted(self.values[which], values)
+            if name == "etp":
+                column = np.minimum(column - 1.0, 1.0)
+            return np.searchsorted(self.values[which], column)[:, None, None, None]
+        axis = next(i for i, group in enumerate(block.options) if own in group)
+        values = np.searchsorted(self.values[which], block.options[axis][own])
+        return np.expand_dims(values, tuple(i for i in range(4) if i != axis + 1))

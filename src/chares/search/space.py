@@ -28,6 +28,14 @@ ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE = (
 )
 TWO_CHUNKS = (ZBV, DUALPIPE)  # schedules that give each stage two chunks of layers by themselves
 
+#: pipeline schedules that a framework can run
+SCHEDULES_OF = {
+    "megatron": (ONE_F_ONE_B,),
+    "torchtitan": (ONE_F_ONE_B, ZBV, DUALPIPE),
+    "deepspeed": (ONE_F_ONE_B,),
+    "maxtext": (ONE_F_ONE_B,),
+}
+
 
 @dataclass(frozen=True)
 class Space:
