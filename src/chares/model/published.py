@@ -15,6 +15,7 @@ from chares.model.calibration import REFERENCE_AGE, Setting
 from chares.model.cells import CannotPredictError, checked
 from chares.model.cells import read_rows as read_rows
 from chares.model.hardware import Hardware, hardware_of
+from chares.model.schedule import DUALPIPE
 from chares.model.shape import LATENT, Shape
 from chares.model.strategy import Strategy
 from chares.model.wording import (
@@ -23,6 +24,7 @@ from chares.model.wording import (
     precision_of,
     recompute_of,
     scale_out_of,
+    schedule_of,
     zero_of,
 )
 
@@ -181,6 +183,7 @@ class _RowReader:
             "vocab": self.number("vocab", known.get("vocab", 32000.0)),
             "tied": self.number("tied_embeddings", 0.0),
             "n_experts": experts, "d_expert": d_expert, "top_k": top_k,
+            "routed_domains": known.get("routed_domains", 0.0),
             "n_shared_experts": shared, "d_shared": shared * d_expert,
             "n_moe_layers": layers - dense_layers if experts else 0.0,
         }  # fmt: skip
@@ -302,12 +305,15 @@ class _RowReader:
         if fsdp and values["pp"] > 1:
             # in a pipeline FSDP gathers weights once a step and scatters gradients once: stage 1
             fsdp, stage = False, 1
+        schedule = schedule_of(f"{notes} {framework}") if values["pp"] > 1 else 0
+        small = schedule == DUALPIPE and precision_of(row.get("precision", "")) == st.FP8_BLOCK
         return {
+            "schedule": float(schedule), "dispatch_bytes": 1.0 if small else 2.0,
             "sp": float(sp), "zero": float(stage), "shard_group": float(group),
             "precision": float(precision_of(row.get("precision", ""))),
             "recompute": float(said[0]), "recompute_share": said[1],
             "overlap_tp": tp, "overlap_dp": dp, "overlap_pp": pp, "overlap_ep": ep,
-            "balance": float(family == "3d-parallel"),
+            "balance": float(family == "3d-parallel" or schedule == DUALPIPE),
             "broadcast": float("broadcast" in notes.lower()),
             "fused": fused, "graphs": graphs, "dedup": dedup,
             "lean_loss": float(composer or "nemo" in framework or "bridge" in framework),

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from chares.model import strategy as st
+from chares.model.schedule import DUALPIPE, ONE_F_ONE_B, ZB_H1, ZBV
 
 FAMILIES = ("megatron-core", "megatron-classic", "fsdp", "jax", "3d-parallel", "deepspeed")
 
@@ -156,6 +157,19 @@ def scale_out_of(text: str, node: float) -> float | None:
     return None
 
 
+@lru_cache(maxsize=512)
+def schedule_of(text: str) -> int:
+    """The pipeline schedule that a description names (1F1B where it names none)."""
+    low = text.lower()
+    if "dualpipe" in low or "hai-llm" in low:
+        return DUALPIPE
+    if re.search(r"zb-?v\b|v-?schedule", low):
+        return ZBV
+    if re.search(r"zero[- ]bubble|zb-?h1|\bzb\b", low):
+        return ZB_H1
+    return ONE_F_ONE_B
+
+
 @lru_cache(maxsize=1024)
 def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
     """Overlap of tp, dp, pp and ep; fused kernels; share of launches off the host; dedup."""
@@ -177,5 +191,7 @@ def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
         graphs = 0.6 if "attn" in low else 0.3
     else:
         graphs = 0.4 if compiled else 0.0
-    dedup = "hybridep" in low or "deepep" in low
+    dedup = (
+        "hybridep" in low or "deepep" in low or "dualpipe" in low or "hai-llm" in framework.lower()
+    )
     return tuple(map(float, (tp, dp, pp, ep, fused, graphs, dedup)))
