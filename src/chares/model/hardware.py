@@ -31,6 +31,7 @@ class Hardware:
     scale_out_bandwidth: Num  # InfiniBand, RoCE, EFA, DCN: the accelerator's share of the NICs
     node_size: Num
     tdp: Num  # W
+    host_bandwidth: Num = 32e9  # to the host's memory: PCI Express 4.0 x16
 
     def rows(self, index: Any) -> Hardware:
         """The hardware of the selected rows; fields that are single numbers stay so."""
@@ -52,6 +53,7 @@ FACT_NAMES: dict[str, tuple[str, float | None]] = {
     "scale_out_bandwidth": ("scale_out_bandwidth", 25e9),
     "node_size": ("node_size", 8.0),
     "tdp": ("tdp", 500.0),
+    "host_bandwidth": ("host_bandwidth", 32e9),
 }
 
 

@@ -52,14 +52,14 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Owners:
+class Owners:
     """Over how many ranks state is split: of dense parameters and of experts."""
 
     dense: Num
     experts: Num
 
     @classmethod
-    def of(cls, s: Strategy) -> _Owners:
+    def of(cls, s: Strategy) -> Owners:
         """All data and context ranks, or the group that shards among itself (HSDP)."""
         ranks = s.dp * s.cp
         shard: Num = np.where(np.greater(s.shard_group, 0), np.minimum(s.shard_group, ranks), ranks)
@@ -90,7 +90,7 @@ def memory_use(a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Cali
     vocabulary. Where layers do not divide they are given fewer (as `schedule.split`).
     """
     held = layer_activations(a, shape, s)
-    owners = _Owners.of(s)
+    owners = Owners.of(s)
     depth = shape.n_layers + shape.mtp_layers
     most = np.ceil(depth / s.pp)
     short = (most * s.pp - depth) * np.greater(s.pp, 1)
@@ -127,7 +127,7 @@ def _choose(condition: Any, yes: _State, no: _State) -> _State:
     return _State(*(np.where(condition, y, n)[()] for y, n in pairs))
 
 
-def _state(a: Layers, shape: Shape, s: Strategy, owners: _Owners, layers: Num) -> _State:
+def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) -> _State:
     """Weights, gradients and optimizer state (Rajbhandari et al. 2020, "ZeRO", section 3.1).
 
     DualPipe holds the weights and gradients of two stages, but one optimizer state. A 16-bit

@@ -77,7 +77,9 @@ def predict_runs(runs: Runs, table: Table, evidence: Evidence) -> Predictions:
 def _must_recompute(runs: Runs, step: Step) -> NDArray[np.bool_]:
     """The rows that do not say what they recompute and would not fit otherwise."""
     unsaid = np.array(["recompute" in names for names in runs.inferred], dtype=bool)
-    return unsaid & (np.broadcast_to(step.memory.fits, unsaid.shape) == 0)
+    unfit = np.broadcast_to(np.equal(step.memory.fits, 0), unsaid.shape)
+    forced: NDArray[np.bool_] = np.logical_and(unsaid, unfit)
+    return forced
 
 
 def prediction_table(
