@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chares.model.shape import LATENT
-from chares.model.strategy import OPERAND_BITS
+from chares.model.strategy import FP8_BLOCK, OPERAND_BITS
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -40,6 +40,7 @@ KEPT = np.array(
         [1, 0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0],  # all but attention's GEMMs
         [1, 0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0],  # all but GEMMs, and the first of the FFN
         [1, 0, 1, 1, 1, 1, 0.5, 1, 1, 0, 0, 0, 0, 1],  # experts, norms and attention core
+        [1, 0, 1, 1, 0, 1, 0.5, 1, 0, 1, 1, 0, 1, 1],  # norms, activation, up-projections
     ],
     dtype=np.float64,
 )
@@ -54,9 +55,10 @@ class Activations:
     passing: Num  # gradients and gathered inputs, only while the layer is worked on
 
 
-def layer_activations(a: Layers, shape: Shape, s: Strategy) -> Activations:
-    """What an average layer keeps; see `KEPT` for the tensors."""
-    tensors = _tensors(shape, s)
+def layer_activations(a: Layers, shape: Shape, s: Strategy, imbalance: Num = 1.0) -> Activations:
+    """What an average layer keeps; see `KEPT` for the tensors. ``imbalance``: tokens of the busiest
+    expert rank against the mean."""
+    tensors = _tensors(shape, s, imbalance)
     keep = np.moveaxis(KEPT[np.asarray(s.recompute, dtype=np.intp)], -1, 0)
     kept: Num = 0.0
     whole: Num = 0.0
@@ -73,11 +75,12 @@ def layer_activations(a: Layers, shape: Shape, s: Strategy) -> Activations:
     return Activations(a.tokens * mixed, a.tokens * whole, a.tokens * passing)
 
 
-def _tensors(shape: Shape, s: Strategy) -> tuple[Num, ...]:
+def _tensors(shape: Shape, s: Strategy, imbalance: Num) -> tuple[Num, ...]:
     """Bytes per token of each tensor of the average layer, on one accelerator.
 
     Without sequence parallelism what is d_model wide is held by every tensor rank. 8-bit recipes
-    keep the inputs of GEMMs in 8 bits (Micikevicius et al. 2022; DeepSeek-V3, 3.3.3).
+    keep the inputs of GEMMs in 8 bits (Micikevicius et al. 2022), the block recipe the inputs of
+    the activation too (DeepSeek-V3, 3.3.3).
     """
     h, t = shape.d_model, s.tp
     wide = h * np.where(np.greater(s.sp, 0), 1.0 / t, 1.0)
@@ -87,9 +90,9 @@ def _tensors(shape: Shape, s: Strategy) -> tuple[Num, ...]:
     kv = np.maximum(shape.n_kv_heads / t, np.minimum(1.0, shape.n_kv_heads))
     heads = shape.n_heads / t
     d_value = np.where(latent, shape.d_v, shape.d_head)
-    up = 1.0 + shape.gated
+    up = (1.0 + shape.gated) * np.where(np.equal(s.precision, FP8_BLOCK), 0.5, 1.0)
     moe = shape.n_moe_layers / shape.n_layers
-    routed = moe * shape.top_k * s.etp / t
+    routed = moe * shape.top_k * s.etp / t * np.where(np.greater(s.ep, 1), imbalance, 1.0)
     hidden = routed * shape.d_expert / s.etp + moe * shape.d_shared / t
     dense = (1.0 - moe) * shape.d_ff / t
     plain = np.less(s.flash, 1)  # attention of 2022 and before: with scores, dropout and its masks

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
 #: when memory runs short the allocator gives back most of its reserve, and communication gets by
 #: with smaller buffers: shares of the two that stay
-STUCK, STAYS = 0.25, 0.6
+STUCK, STAYS = 0.1, 0.6
 EAGER = 1.25  # logits of kernels that are not fused: one 32-bit copy more
 LEAN = 4.0  # bytes per logit of a fused loss: 16 bits, its gradient in place, a block in 32 bits
 WITH_MASTER = 8.0  # optimizer bytes from which on the update reads gradients in 32 bits
@@ -89,7 +89,7 @@ def memory_use(a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Cali
     The first has most micro-batches in flight, the last the logits; both hold a table of the
     vocabulary. Where layers do not divide they are given fewer (as `schedule.split`).
     """
-    held = layer_activations(a, shape, s)
+    held = layer_activations(a, shape, s, c.imbalance)
     owners = Owners.of(s)
     depth = shape.n_layers + shape.mtp_layers
     most = np.ceil(depth / s.pp)

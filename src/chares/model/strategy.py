@@ -28,11 +28,11 @@ CP_KINDS = ("ring", "all-gather", "ulysses")
 
 # recomputation
 (NONE, SELECTIVE, FULL, ELEMENTWISE, MLP, DOTS, OPS, MOE, MLA_UP, DOTS_NO_MLP, DOTS_NO_WI,
- MOE_ALL) = range(12)  # fmt: skip
+ MOE_ALL, NORMS_MLA_UP) = range(13)  # fmt: skip
 RECOMPUTATIONS = (
     "none", "selective", "full", "norms-and-activation", "mlp", "all-but-gemms", "per-op",
     "moe", "mla-up-projection", "all-but-attention-gemms", "all-but-gemms-and-first-mlp",
-    "moe-norms-and-core-attention",
+    "moe-norms-and-core-attention", "norms-activation-and-mla-up-projection",
 )  # fmt: skip
 #: share of the forward pass that is run again, by kind of operation; columns: attention
 #: projections, attention core, dense FFN GEMMs, expert GEMMs, elementwise, tensor-parallel
@@ -51,6 +51,7 @@ RECOMPUTED = np.array(
         [0.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0],
         [0.0, 1.0, 0.6, 0.6, 1.0, 0.5, 0.0],
         [0.0, 1.0, 0.0, 1.0, 0.7, 0.0, 1.0],
+        [0.3, 0.0, 0.0, 0.0, 0.7, 0.0, 0.0],
     ]
 )
 

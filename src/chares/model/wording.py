@@ -64,6 +64,7 @@ _RECOMPUTATIONS: tuple[tuple[str, int], ...] = (
     (r"minimal|save all dots|save_dots?\b", st.DOTS),
     (r"moe.*core_attn|core_attn.*moe", st.MOE_ALL),
     (r"mla_up_proj.*moe\b", st.MOE),
+    (r"norm.*mla[_ -]up|mla[_ -]up.*norm", st.NORMS_MLA_UP),  # DeepSeek-V3, section 3.2.3
     (r"layernorm|moe_act", st.ELEMENTWISE),
     (r"mla_up", st.MLA_UP),
     (r"\bmoe\b", st.MOE),
