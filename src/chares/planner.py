@@ -209,6 +209,12 @@ def _hold(draft: Plan, estimates: dict[str, Estimate]) -> tuple[claims.Held, ...
     )
 
 
+def rent_of(chip: str, on: date, facts: Facts) -> float | None:
+    """Rent of a chip on a day in USD per chip and hour, None where none is known."""
+    rent = money.rent(facts.resolve("chips", chip), on, facts)
+    return float(rent.value) * 3600.0 if rent is not None else None
+
+
 def strategies(
     model: str,
     chip: str,
@@ -226,7 +232,7 @@ def strategies(
     """
     facts = facts or load()
     if hourly_price is None:
-        rent = money.rent(facts.resolve("chips", chip), on or date.today(), facts)
-        hourly_price = float(rent.value) if rent is not None else None
-    per_hour = hourly_price * 3600.0 if hourly_price is not None else None
+        per_hour = rent_of(chip, on or date.today(), facts)
+    else:
+        per_hour = hourly_price * 3600.0
     return search.ask(model, chip, count, facts, hourly_price=per_hour, **options)

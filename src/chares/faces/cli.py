@@ -16,6 +16,9 @@ COMMANDS = {
     "plan": ("planning", "Plan a case: site, training, days, power, money, law, claims."),
     "why": ("planning", "Print the tree behind one figure, down to its sources."),
     "train": ("searching", "Search every legal strategy for a model on a fleet."),
+    "size": ("sizing", "Chips for a deadline; days, tokens or a model for a budget."),
+    "compare-chips": ("sizing", "The same job on several chips, or on a mixed fleet."),
+    "sweep": ("sweeping", "Cross models, chips, counts; stream rows to Parquet, resumable."),
     "predict": ("measuring", "Predict step time and memory for a table of runs."),
     "validate": ("measuring", "Hold predictions against published runs, by source."),
     "calibrate": ("measuring", "Adjust the model to your cluster from a few measured steps."),
@@ -45,7 +48,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"chares.faces.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

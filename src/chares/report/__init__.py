@@ -19,7 +19,14 @@ from chares.report.notebook import plan_html, plan_text
 from chares.report.numerals import shown
 from chares.report.page_html import page
 from chares.report.plain import SCHEMA_VERSION, outline
-from chares.report.ranking import csv_text, print_ranking, ranking_csv, ranking_outline
+from chares.report.ranking import (
+    csv_text,
+    print_ranking,
+    ranking_csv,
+    ranking_outline,
+    split_text,
+)
+from chares.report.sheets import sheet
 from chares.report.terminal import print_outline
 from chares.report.tree import why_text
 from chares.report.verdicts import verdict_text
@@ -43,7 +50,9 @@ __all__ = [
     "print_ranking",
     "ranking_csv",
     "ranking_outline",
+    "sheet",
     "shown",
+    "split_text",
     "validation_text",
     "verdict_text",
     "why_text",
