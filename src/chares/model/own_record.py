@@ -37,7 +37,8 @@ def record_text(document: Mapping[str, Any], facts: Facts) -> str:
 def published_mark(facts: Facts) -> str:
     """A digest of the project's own parameters."""
     content = facts.document(CALIBRATION)["parameters"]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return f"fit-{digest[:12]}"  # a word: twelve hexadecimal digits alone may read as a number
 
 
 def with_calibration(facts: Facts, path: str | Path) -> tuple[Facts, str]:
