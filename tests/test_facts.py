@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chares.errors import CharesError, InputError, UnknownName
-from chares.facts import Facts, load, read_document, read_table
+from chares.facts import Facts, files, load, read_document, read_table
 from chares.facts.compiling import QUOTE_WORDS, compile_all, compile_to
 from chares.ledger import KINDS
 
@@ -411,7 +412,30 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
     assert compile_to(tmp_path / "missing" / "a.json")["hash"] == load().hash
 
 
+def test_a_younger_fact_file_makes_the_compiled_ones_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chip = tmp_path / "chips" / "x.yaml"
+    chip.parent.mkdir()
+    chip.write_text("id: x", encoding="utf-8")
+    monkeypatch.setattr(files, "DATA", tmp_path)
+    monkeypatch.setattr(files, "COMPILED", tmp_path / "facts.json")
+    assert files.compiled() is None
+    compile_to(files.COMPILED)
+    later = chip.parent.stat().st_mtime + 5
+    os.utime(files.COMPILED, (later, later))
+    assert (files.compiled() or {})["subjects"].keys() == {"x"}
+    os.utime(chip, (later + 5, later + 5))
+    assert files.compiled() is None
+    load.cache_clear()
+    try:
+        assert load().ids("chips") == ["x"]  # compiled anew
+    finally:
+        load.cache_clear()
+
+
 def test_tables_are_found_by_their_path() -> None:
+    assert read_table("published/training.csv").is_file()
     with pytest.raises(FileNotFoundError, match=r"no/such\.csv"):
         read_table("no/such.csv")
 

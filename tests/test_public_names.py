@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -46,8 +47,8 @@ DOORS = {
     "report": """
         LANGUAGES SCHEMA_VERSION csv_text fact_rows fact_text law_text outline own_fit_data
         own_fit_text page plan_html plan_text prediction_csv prediction_summary
-        print_outline print_ranking ranking_csv ranking_outline shown validation_text
-        verdict_text why_text
+        print_outline print_ranking ranking_csv ranking_outline sheet shown split_text
+        validation_text verdict_text why_text
     """,
     "run": """
         Cause Hazard Job Pace Setting Stretch Week Weeks daly_interval
@@ -56,9 +57,11 @@ DOORS = {
         write_time
     """,
     "search": """
-        Answer Asked Candidate Found HeatMap Question Ranked Size Space Steps Table all_rows
-        ask best default_space explore front_of layouts question_for ranked recompute_name
-        sizes suited_batch table_of words write_all write_table
+        Answer Asked Candidate Found HeatMap Mixed Question Ranked Side Size Space Steps
+        Sweep Table all_rows ask best best_batch days_for default_space explore fewest_chips
+        front_of largest_model launch_text layouts mixed most_tokens optimal_tokens
+        question_for ranked recompute_name scaled_shape side_by_side sizes suited_batch
+        sweep table_of trace_of words write_all write_table
     """,
     "spec": """
         Batch Case Claim Finance Market Permit Serve Site Split Staff Stage Supply Train
@@ -94,3 +97,11 @@ def test_importing_chares_loads_nothing_else() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     other = {m for m in done.stdout.split() if m.split(".")[0] not in sys.stdlib_module_names}
     assert other == {"chares"}
+
+
+def test_the_package_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys, "argv", ["chares", "--version"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("chares", run_name="__main__")
+    assert end.value.code == 0
+    assert chares.__version__ in capsys.readouterr().out

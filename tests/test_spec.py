@@ -393,8 +393,7 @@ HOSTILE = {
     "python": HEAD + "about: !!python/object/apply:os.system ['true']",
 }  # fmt: skip
 RUN = """
-import json, resource, sys, time
-limit = 200 * 2**20
+import json, sys, time
 from chares.errors import CharesError
 from chares.spec import parse_case
 parse_case("name: x\\nas_of: 2025-01-01")  # what every call needs, loaded
@@ -406,10 +405,12 @@ for name, text in json.load(sys.stdin).items():
     except CharesError as bad:
         end = bad.code
     print(json.dumps([name, end, time.process_time() - start]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# the high water mark of this program; that of getrusage begins with the program that started it
+print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 def test_hostile_input_ends_in_an_error_within_a_second_and_200_mb() -> None:
     as_bytes = {k: v if isinstance(v, bytes) else v.encode() for k, v in HOSTILE.items()}
     texts = json.dumps({k: v.decode("latin-1") for k, v in as_bytes.items()})
