@@ -279,6 +279,18 @@ def test_only_facts_opens_the_data() -> None:
                 assert "chares.facts.files" not in imported, f"{name} goes behind the front door"
 
 
+def test_yaml_is_read_in_one_place() -> None:
+    """By events with bounds (`facts.read_document`); a loader would build what an enemy asks."""
+    loading = {"load", "safe_load", "load_all", "safe_load_all", "full_load", "unsafe_load"}
+    for path in files():
+        uses = {
+            n.attr
+            for n in ast.walk(tree(path))
+            if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "yaml"
+        }
+        assert not uses & loading, relative(path)
+
+
 def test_pages_and_tests_have_an_owner() -> None:
     """A page of the documentation named like no stage is one of the few that are of all."""
     common = {"decisions", "dependencies"}

@@ -26,19 +26,14 @@ from chares.faces.searching import FILE
 def sweep(file: Path, out: Path | None, engine: str, workers: int | None) -> None:
     """Cross models, chips, counts, lengths, batches and days. A sweep that was killed goes on
     where it was when it is started again."""
-    import yaml
-
-    from chares.facts import load
+    from chares.facts import load, read_document
     from chares.planner import rent_of
     from chares.search import Sweep
     from chares.search import sweep as run
 
     if not (engine == "local" or engine == "ray" or engine.startswith("ray://")):
         raise InputError("unknown-engine", f"there is no engine `{engine}`", hint="local, ray://")
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as bad:
-        raise InputError("bad-yaml", f"{file} is no YAML: {bad}") from None
+    document = read_document(file.read_bytes(), file.name).plain()
     if not isinstance(document, dict):
         raise InputError("bad-sweep", f"{file} holds no keys", hint="see `chares sweep --help`")
     facts, target = load(), out or file.with_suffix(".parquet")
