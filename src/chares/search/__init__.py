@@ -1,6 +1,6 @@
 """Every legal strategy, evaluated on arrays: the best few, the front, and why the others lose."""
 
-from chares.search.asking import Answer, Question, ask, question_for, suited_batch
+from chares.search.asking import Answer, Question, ask, question_for, space_for, suited_batch
 from chares.search.blocks import Asked
 from chares.search.comparing import Mixed, Side, mixed, side_by_side
 from chares.search.exploring import Found, HeatMap, explore
@@ -24,10 +24,47 @@ from chares.search.tables import Table, all_rows, table_of, write_all, write_tab
 from chares.search.tracing import trace_of
 
 __all__ = [
-    "Answer", "Asked", "Candidate", "Found", "HeatMap", "Mixed", "Question", "Ranked", "Side",
-    "Size", "Space", "Steps", "Sweep", "Table", "all_rows", "ask", "best", "best_batch",
-    "days_for", "default_space", "explore", "fewest_chips", "front_of", "largest_model",
-    "launch_text", "layouts", "mixed", "most_tokens", "optimal_tokens", "question_for", "ranked",
-    "recompute_name", "scaled_shape", "side_by_side", "sizes", "suited_batch", "sweep",
-    "table_of", "trace_of", "words", "write_all", "write_table",
+    "Answer",
+    "Asked",
+    "Candidate",
+    "Found",
+    "HeatMap",
+    "Mixed",
+    "Question",
+    "Ranked",
+    "Side",
+    "Size",
+    "Space",
+    "Steps",
+    "Sweep",
+    "Table",
+    "all_rows",
+    "ask",
+    "best",
+    "best_batch",
+    "days_for",
+    "default_space",
+    "explore",
+    "fewest_chips",
+    "front_of",
+    "largest_model",
+    "launch_text",
+    "layouts",
+    "mixed",
+    "most_tokens",
+    "optimal_tokens",
+    "question_for",
+    "ranked",
+    "recompute_name",
+    "scaled_shape",
+    "side_by_side",
+    "sizes",
+    "space_for",
+    "suited_batch",
+    "sweep",
+    "table_of",
+    "trace_of",
+    "words",
+    "write_all",
+    "write_table",
 ]  # fmt: skip
