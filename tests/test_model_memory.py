@@ -336,7 +336,7 @@ def test_published_peaks_by_convention_and_runs_that_ran(shared_data: Path) -> N
     error = np.abs(reported_memory(rows, found) / measured - 1)
     kinds = np.array([memory_kind(r) for r in taken])
     for kind in range(3):
-        assert np.nanmedian(error[kinds == kind]) <= 0.08
+        assert np.nanmedian(error[kinds == kind]) <= 0.055
     fits = np.broadcast_to(found.step.memory.fits, len(taken))
     assert np.mean(fits == 0) <= 0.03
     assert all(fits[np.isfinite(measured)] == 1)
