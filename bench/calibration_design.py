@@ -30,7 +30,7 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "up_latency": (6e-6, 0.5, {}),
     "out_latency": (20e-6, 0.5, {}),
     "all_to_all": (0.7, 0.4, {}),
-    "broadcast": (3.5e-3, 0.3, {}),
+    "broadcast": (5e-3, 0.15, {}),
     "congestion": (0.03, 0.5, {}),
     "overlap_tp": (0.2, 0.6, {"family": 0.64}),
     "overlap_dp": (0.7, 0.5, {"family": 0.64}),
@@ -41,8 +41,9 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "moe_host": (500e-6, 0.7, {}),
     "step": (0.012, 0.4, {"family": 0.64}),
     "straggler": (0.008, 0.5, {"family": 0.64}),
-    "cp_loss": (0.15, 0.5, {}),
+    "cp_loss": (0.30, 0.4, {}),
     "progress": (0.12, 0.5, {"vendor": 0.8}),
+    "progress_8": (0.35, 0.3, {}),
     "power": (0.5, 0.5, {}),
 }
 #: the same for memory, fitted to published peaks
