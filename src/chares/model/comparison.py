@@ -91,9 +91,9 @@ def _measured(rows: Sequence[Row], found: Predictions) -> Array:
     measured = np.array([measured_step_time(r) for r in rows], dtype=float)
     rate = np.array([number(r, "measured_tflops_per_accel") for r in rows], dtype=float)
     index = found.runs.index
-    alone = ~np.isfinite(measured[index]) & (rate[index] > 0.0)
-    implied = found.step.step_time_s * found.step.tflops_per_chip / rate[index]
-    measured[index] = np.where(alone, implied, measured[index])
+    alone = np.flatnonzero(~np.isfinite(measured[index]) & (rate[index] > 0.0))
+    work = np.broadcast_to(found.step.step_time_s * found.step.tflops_per_chip, index.shape)
+    measured[index[alone]] = work[alone] / rate[index[alone]]
     return measured
 
 

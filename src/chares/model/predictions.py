@@ -22,7 +22,7 @@ from chares.model.intervals import (
 from chares.model.parameters import parameters
 from chares.model.published import Runs, prepare
 from chares.model.stepping import PARTS, Step, predict
-from chares.model.strategy import FULL
+from chares.model.strategy import FULL, OPERAND_BITS
 from chares.model.wording import family_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def prediction_table(
         "step_time_high_s": found.high,
         "predicted_tokens_per_s_per_accel": step.tokens_per_s / n,
         "predicted_tflops_per_accel": step.tflops_per_chip,
-        "predicted_mfu": step.mfu,
+        "predicted_mfu": step.tflops_per_chip * 1e12 / operand_peak(found.runs),
         "predicted_peak_mem_GB": reported_memory(rows, found) / GB,
     }
     plain = {k: np.broadcast_to(v, len(n)).tolist() for k, v in columns.items()}
@@ -124,6 +124,14 @@ def prediction_table(
             "warning": found.warnings[j],
         }
     return table
+
+
+def operand_peak(runs: Runs) -> Num:
+    """Dense peak of the format that a run's GEMMs use, FLOP/s: what published MFU are of."""
+    h = runs.hardware
+    bits = OPERAND_BITS[np.asarray(runs.strategy.precision, dtype=np.intp)]
+    peak = np.where(bits == 8.0, h.peak_8, np.where(bits == 4.0, h.peak_4, h.peak_16))
+    return np.where(peak > 0.0, peak, h.peak_16)
 
 
 def reported_memory(rows: Sequence[Mapping[str, str]], found: Predictions) -> Num:

@@ -31,12 +31,13 @@ def number(row: Row, column: str) -> float:
 
 
 def measured_step_time(row: Row) -> float:
-    """Seconds of a step as published, or from tokens/s; NaN where neither is."""
+    """Seconds of a step as published, or from tokens/s; NaN where neither is (or is not above 0)."""
     for column in ("derived_step_time_s", "measured_step_time_s"):
-        if np.isfinite(found := number(row, column)):
+        if 0.0 < (found := number(row, column)) < np.inf:
             return found
     rate = number(row, "measured_tokens_per_s_per_accel") * number(row, "n_accel")
-    return number(row, "global_batch") * number(row, "seq_len") / rate if rate > 0 else float("nan")
+    tokens = number(row, "global_batch") * number(row, "seq_len")
+    return tokens / rate if 0.0 < rate < np.inf and 0.0 < tokens < np.inf else float("nan")
 
 
 def source_of(row: Row) -> str:
