@@ -10,10 +10,10 @@ import numpy as np
 
 from chares.model.predictions import GB, Predictions, memory_kind, predict_rows, reported_memory
 from chares.model.validation import (
+    amount,
     by_source,
     measured_step_time,
     null_scores,
-    number,
     same_jobs,
     score,
     source_of,
@@ -81,7 +81,7 @@ def _kept(rows: Sequence[Row], gold: bool) -> list[Row]:
 
 
 def _has_measurement(row: Row) -> bool:
-    rate = number(row, "measured_tflops_per_accel")
+    rate = amount(row, "measured_tflops_per_accel")
     return bool(np.isfinite(measured_step_time(row)) or rate > 0.0)
 
 
@@ -89,7 +89,7 @@ def _measured(rows: Sequence[Row], found: Predictions) -> Array:
     """Measured step times; where only FLOP/s was published, the time that they are of the
     predicted step's FLOPs."""
     measured = np.array([measured_step_time(r) for r in rows], dtype=float)
-    rate = np.array([number(r, "measured_tflops_per_accel") for r in rows], dtype=float)
+    rate = np.array([amount(r, "measured_tflops_per_accel") for r in rows], dtype=float)
     index = found.runs.index
     alone = np.flatnonzero(~np.isfinite(measured[index]) & (rate[index] > 0.0))
     work = np.broadcast_to(found.step.step_time_s * found.step.tflops_per_chip, index.shape)
@@ -114,7 +114,7 @@ def source_regret(rows: Sequence[Row], predicted: Array, measured: Array) -> dic
 def _memory(rows: Sequence[Row], found: Predictions) -> dict[str, Any]:
     """Peak memory by convention, and the runs that ran though called unfit."""
     index = found.runs.index
-    measured = np.array([number(rows[i], "peak_mem_GB") for i in index.tolist()])
+    measured = np.array([amount(rows[i], "peak_mem_GB") for i in index.tolist()])
     error = np.abs(reported_memory(rows, found) / GB / measured - 1.0)
     kinds = np.array([memory_kind(rows[i]) for i in index.tolist()])
     table = {}

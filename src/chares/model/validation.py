@@ -30,14 +30,19 @@ def number(row: Row, column: str) -> float:
         return float("nan")
 
 
+def amount(row: Row, column: str) -> float:
+    """The column as a number above 0; NaN where it is none."""
+    value = number(row, column)
+    return value if 0.0 < value < np.inf else float("nan")
+
+
 def measured_step_time(row: Row) -> float:
-    """Seconds of a step as published, or from tokens/s; NaN where neither is (or is not above 0)."""
+    """Seconds of a step as published, or from tokens/s; NaN where neither is, or is above 0."""
     for column in ("derived_step_time_s", "measured_step_time_s"):
-        if 0.0 < (found := number(row, column)) < np.inf:
+        if np.isfinite(found := amount(row, column)):
             return found
-    rate = number(row, "measured_tokens_per_s_per_accel") * number(row, "n_accel")
-    tokens = number(row, "global_batch") * number(row, "seq_len")
-    return tokens / rate if 0.0 < rate < np.inf and 0.0 < tokens < np.inf else float("nan")
+    rate = amount(row, "measured_tokens_per_s_per_accel") * amount(row, "n_accel")
+    return amount(row, "global_batch") * amount(row, "seq_len") / rate
 
 
 def source_of(row: Row) -> str:
