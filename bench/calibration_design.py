@@ -48,7 +48,7 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
 }
 #: the same for memory, fitted to published peaks
 MEMORY_PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
-    "activation_memory": (1.0, 0.1, {"family": 0.2}),
+    "activation_memory": (1.0, 0.03, {"family": 0.2}),
     "workspace": (1.0, 0.3, {}),
     "logit_bytes": (10.0, 0.2, {"family": 0.3}),
     "fragmentation": (1.08, 0.02, {}),
