@@ -32,6 +32,8 @@ from chares.model.predictions import CALIBRATION, predict_rows
 from chares.model.validation import rank_correlation, same_jobs
 
 PERCENT = 100.0
+DOCS = fitting.ROOT / "docs/measuring.md"
+BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
 OWN = (1, 3, 10)  # runs of one's own
 DRAWS = 4
 MOST_OWN = 120  # rows of a source on which they are tried
@@ -42,6 +44,12 @@ class Board:
     """Lines with a value, its aim and whether it is met."""
 
     missed: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        """Print a line and keep it."""
+        print(line)
+        self.lines.append(line)
 
     def show(self, name: str, value: float, aim: str = "", unit: str = " %") -> None:
         """Print one measure; ``aim`` is like ``<= 9`` or ``72 to 88``."""
@@ -51,7 +59,7 @@ class Board:
         verdict = ("ok" if low <= value <= high else "MISSED") if aim else ""
         if verdict == "MISSED":
             self.missed.append(name)
-        print(f"  {name:<66}{value:9.2f}{unit:<3} {aim:>9}  {verdict}".rstrip())
+        self.say(f"  {name:<66}{value:9.2f}{unit:<3} {aim:>9}  {verdict}".rstrip())
 
 
 def main() -> None:
@@ -72,6 +80,11 @@ def main() -> None:
     kept_out(board, facts)
     cold(board)
     print(f"\nmissed: {', '.join(board.missed) or 'nothing'}")
+    if not quick:
+        page = DOCS.read_text(encoding="utf-8")
+        head, rest = page.split(BEGIN)
+        text = "\n".join(["", "```text", *board.lines, "```", ""])
+        DOCS.write_text(head + BEGIN + text + END + rest.split(END)[1], encoding="utf-8")
 
 
 def in_sample(board: Board, data: fitting.Data, predicted: np.ndarray) -> None:
@@ -79,11 +92,11 @@ def in_sample(board: Board, data: fitting.Data, predicted: np.ndarray) -> None:
     keep = data.gold
     columns = {"model": by_source(predicted, data, keep)}
     columns |= {name: by_source(p, data, keep) for name, p in nulls(data, keep).items()}
-    print(f"step time, {int(keep.sum())} gold rows; error by source, percent")
-    print("  source        rows  " + "  ".join(columns))
+    board.say(f"step time, {int(keep.sum())} gold rows; error by source, percent")
+    board.say("  source        rows  " + "  ".join(columns))
     for s in columns["model"]:
         cells = (f"{PERCENT * c[s]:{len(n)}.1f}" for n, c in columns.items())
-        print(f"  {s:<12}{int(np.sum(keep & (data.source == s))):6}  " + "  ".join(cells))
+        board.say(f"  {s:<12}{int(np.sum(keep & (data.source == s))):6}  " + "  ".join(cells))
     for name, found in columns.items():
         aims = ("<= 5", "<= 8") if name == "model" else ("", "")
         errors = PERCENT * np.array(list(found.values()))
@@ -112,7 +125,7 @@ def ranking(
 
 def left_out(board: Board, data: fitting.Data, facts: Facts) -> None:
     """Each source predicted by a fit without it."""
-    print("each source left out of the fit (this takes some minutes)")
+    board.say("each source left out of the fit (this takes some minutes)")
     design = fitting.design_of(data, fitting.reference_watts(facts))
     every, size = fitting.weights(data), len(data.measured)
     predicted, grade = np.full(size, np.nan), np.zeros(size, dtype=np.intp)
@@ -193,14 +206,14 @@ def coverage_of_rows(board: Board, rows: list[dict[str, str]], facts: Facts) -> 
     """How many rows get an answer."""
     good = np.array([not t["error"] for t in prediction_table(rows, facts)])
     gold = np.array([r["gold"] == "1" for r in rows])
-    print("rows predicted")
+    board.say("rows predicted")
     board.show(f"gold rows ({int(gold.sum())})", PERCENT * float(good[gold].mean()), ">= 99")
     board.show(f"all rows ({len(rows)})", PERCENT * float(good.mean()), ">= 85")
 
 
 def memory(board: Board, rows: list[dict[str, str]], facts: Facts) -> None:
     """Peak memory by convention."""
-    print("peak memory")
+    board.say("peak memory")
     found = validate(rows, facts)["memory"]
     for name, s in found["by_convention"].items():
         error = PERCENT * s["median_abs_error"]
@@ -213,7 +226,7 @@ def kept_out(board: Board, facts: Facts) -> None:
     rows = read_rows(read_table("published/training-vtrain-single.csv"))
     measured = np.array([float(r["measured_step_time_s"]) for r in rows])
     error = np.abs(np.asarray(predict_rows(rows, facts).step.step_time_s) / measured - 1.0)
-    print("runs kept out of the fit")
+    board.say("runs kept out of the fit")
     board.show(
         f"vTrain on one node ({len(rows)} rows): median error", PERCENT * median(error), "<= 12"
     )
@@ -228,7 +241,7 @@ def cold(board: Board) -> None:
             start = time.perf_counter()
             subprocess.run([*command, str(Path(folder) / "x.csv")], check=True, capture_output=True)
             times.append(time.perf_counter() - start)
-    print("speed")
+    board.say("speed")
     board.show("`chares predict`, 1,625 rows, whole process", median(times), "<= 2", unit=" s")
 
 
