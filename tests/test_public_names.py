@@ -60,8 +60,8 @@ DOORS = {
         Answer Asked Candidate Found HeatMap Mixed Question Ranked Side Size Space Steps
         Sweep Table all_rows ask best best_batch days_for default_space explore fewest_chips
         front_of largest_model launch_text layouts mixed most_tokens optimal_tokens
-        question_for ranked recompute_name scaled_shape side_by_side sizes suited_batch
-        sweep table_of trace_of words write_all write_table
+        question_for ranked recompute_name scaled_shape side_by_side sizes space_for
+        suited_batch sweep table_of trace_of words write_all write_table
     """,
     "spec": """
         Batch Case Claim Finance Market Permit Serve Site Split Staff Stage Supply Train
