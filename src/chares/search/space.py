@@ -102,7 +102,7 @@ def default_space(
         pp=tuple(p for p in _divisors(n_chips) if p <= layers),
         cp=tuple(_powers(max(1, min(n_chips, seq_len // 4096)))),
         ep=tuple(e for e in _divisors(experts) if e <= n_chips) if experts else (1,),
-        micro_batch=tuple(m for m in _powers(global_batch) if m <= 64),
+        micro_batch=tuple(m for m in _divisors(global_batch) if m <= 64),
         vp=tuple(v for v in chunks if v <= 16),
         sp=(0, 1),
         etp=(0, 1) if experts else (0,),
