@@ -104,7 +104,7 @@ def precision(value: str | float) -> float:
         return 0.0
     if not dot and whole.endswith("0"):
         return 0.005
-    return 0.5 * 10 ** -len(decimals) / number
+    return float(0.5 * 10.0 ** -len(decimals) / number)
 
 
 def _read(value: str | float, unit: str) -> float:
