@@ -30,8 +30,9 @@ UNITS = {
 TITLES = {
     "step_time_s": "step", "mfu": "MFU", "tokens_per_s": "speed", "peak_memory_bytes": "memory",
     "days": "run", "cost_usd": "cost", "slower_by": "slower", "chips": "chips",
-    "micro_batch": "mb", "recompute": "recompute", "shard_group": "shard",
-    "gradient_bytes": "grad B",
+    "micro_batch": "mb", "shard_group": "shard",
+    "gradient_bytes": "grad", "overlap_tp": "o.tp", "overlap_dp": "o.dp", "fused": "fus",
+    "schedule": "sched", "recompute": "recomp",
 }  # fmt: skip
 SPLIT = (
     "tp", "pp", "vp", "cp", "ep", "etp", "dp", "micro_batch", "sp", "zero", "shard_group",
@@ -157,7 +158,8 @@ def _row(row: Ranked, columns: Iterable[str]) -> dict[str, Any]:
     for name in columns:
         if name in row.strategy:
             value = row.strategy[name]
-            cells[name] = value if isinstance(value, str) else _cell(value, "1")
+            text = isinstance(value, str)
+            cells[name] = {"value": value, "shown": value} if text else _cell(value, "1")
         elif name == "lacks":
             cells[name] = lacks_text(row)
         elif name == "days":
@@ -186,7 +188,9 @@ def _best(answer: Answer) -> dict[str, Any]:
     best, front = answer.best, answer.pareto
     given = [n for n in ("days", "cost_usd") if best and getattr(best[0], n) is not None]
     numbers = ["step_time_s", "mfu", "peak_memory_bytes", *given]
-    first = [*varying(best), *numbers, "slower_by"]
+    first = [*varying(best), *numbers]
+    if len(first) > 11:  # cost follows the days, which stay
+        first = [n for n in first if n != "cost_usd"]
     second = [*varying(front), *numbers, "slower_by"]
     tables = [
         table(
@@ -234,13 +238,19 @@ def _charts(answer: Answer) -> list[dict[str, Any]]:
         chart(
             "memory", "Memory of the fullest chip against its limit", "stacked",
             {"label": "", "unit": "", "values": labels},
-            [{"name": n, "values": [r.memory_bytes[n] / 1e9 for r in best]} for n in TENANTS],
+            [{"name": n, "values": [r.memory_bytes[n] / 1e9 for r in best]} for n in TENANTS]
+            + [{"name": "reserved, context", "values": [_overhead(r) / 1e9 for r in best]}],
             {"label": "memory", "unit": "GB"},
         ) | {"limit": answer.asked.memory_limit / 1e9},
     ]  # fmt: skip
     if answer.found.heat is not None:
         drawn.append(heat_chart(answer))
     return drawn
+
+
+def _overhead(row: Ranked) -> float:
+    """Bytes that the allocator holds beyond what it hands out, and the driver's."""
+    return row.peak_memory_bytes - sum(row.memory_bytes[n] for n in TENANTS)
 
 
 def heat_chart(answer: Answer) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def _heat(chart: Mapping[str, Any]) -> str:
             x = LEFT + 40 + k * wide
             title = f"{chart['y']['label']} {one['name']}, {chart['x']['label']} {columns[k]}: "
             title += "nothing fits" if value is None else f"+{value:.1%}"
-            share = 0.0 if value is None else 1.0 / (1.0 + 4.0 * value)
+            share = 0.0 if value is None else 0.65 / (1.0 + 4.0 * value)
             fill = "none" if value is None else COLOURS[0]
             out.append(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide - 2:.1f}" height="{tall - 2}" rx="2" '
