@@ -25,6 +25,7 @@ from chares.model.intervals import (
     labels,
 )
 from chares.model.parameters import parameters
+from chares.model.published import generation_launches
 from chares.model.shape import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -70,9 +71,10 @@ def setting_of(facts: Facts, chip: str, family: str, on: date | None = None) -> 
     """
     facts = facts.as_written
     tags = facts.subject(chip).tags
+    launched = generation_launches(facts).get(tags.get("generation", ""))
     age = REFERENCE_AGE
-    if on is not None and facts.has(chip, "launch"):
-        age = max(0.0, (on - facts.get(chip, "launch").day).days / 365.25)
+    if on is not None and launched:
+        age = max(0.0, on.year + (on.timetuple().tm_yday - 1) / 365.25 - launched)
     tdp, peak = (_hardware(facts, chip, name).value for name in ("tdp", "peak_16"))
     vendor, generation = tags.get("vendor", ""), tags.get("generation", "")
     return Setting(vendor, generation, family, tdp, peak, age)

@@ -140,7 +140,9 @@ class Train(Part):
     global_batch: PositiveInt | None = Field(None, description="sequences in a step")
     compute: Flop | None = Field(None, description="instead of a model: total FLOP")
     mfu: ShareInterval | None = Field(None, description="needed with compute; else predicted")
-    precision: Literal["fp32", "tf32", "fp16", "bf16", "fp8", "mxfp8", "fp4", "nvfp4"] = "bf16"
+    precision: Literal[
+        "fp32", "tf32", "fp16", "bf16", "fp8", "fp8-block", "mxfp8", "fp4", "nvfp4"
+    ] = "bf16"
     chips: Count | None = Field(None, description="how many of the fleet train; default all")
     start: Day | None = None
     strategy: Split | None = None
