@@ -37,7 +37,7 @@ def time_at_pace(k: int, C: Num, start: Num, onlines: Sequence[Num], rates: Sequ
     """
     left, spent = C, 0.0 * C / rates[0]
     for i in range(k + 1):
-        left = left - spent * rates[i - 1] if i else C
+        left = np.maximum(left - spent * rates[i - 1], 0.0) if i else C  # rounding
         begin = np.maximum(onlines[i], start)
         if i + 1 < len(onlines):
             span = (np.maximum(onlines[i + 1], start) - begin) * DAY
