@@ -5,12 +5,12 @@ Days are proleptic day numbers (`date.toordinal`), durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
-from chares.ledger import Figure, Num, formula
+from chares.ledger import Num, formula
 from chares.units import DAY
 
 
@@ -46,8 +46,3 @@ def day_of_chips(N: Num, onlines: Sequence[Num], counts: Sequence[Num]) -> Num:
 def elapsed(t0: Num, t1: Num) -> Num:
     """Time between two days [s], calendar days and not working days."""
     return (t1 - t0) * DAY
-
-
-def figure_of(function: Callable[..., Any], *parts: Any) -> Figure:
-    """Call a formula on parts of which one at least is a figure, so that it returns one."""
-    return cast("Figure", function(*parts))

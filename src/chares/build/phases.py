@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chares.build.dates import chips_on, day_of_phase, elapsed, figure_of
+from chares.build.dates import chips_on, day_of_phase, elapsed
 from chares.build.power import Chain, headroom, power_on, powered_chips
 from chares.build.supplies import Source, carrying, first_day, given_on, lawful_on
 from chares.facts import Facts
@@ -42,15 +42,15 @@ class Fleet:
 
     def chips(self, day: Figure | float, chip: str | None = None) -> Figure:
         """Chips online on a day."""
-        return figure_of(chips_on, day, *self.columns(chip))
+        return chips_on(day, *self.columns(chip))
 
     def it_power(self, day: Figure | float) -> Figure:
         """IT power on a day [W]."""
-        return figure_of(power_on, day, *self.columns(), [x.chain.it for x in self.lots])
+        return power_on(day, *self.columns(), [x.chain.it for x in self.lots])
 
     def facility_power(self, day: Figure | float) -> Figure:
         """Power at the meter on a day [W]."""
-        return figure_of(power_on, day, *self.columns(), self.watts)
+        return power_on(day, *self.columns(), self.watts)
 
     @property
     def watts(self) -> list[Figure]:
@@ -138,7 +138,7 @@ def _phase(
         id = f"site.phase{k}.{name}"
         return figure.named(id, f"phase {k}: {label}", UNITS.get(name, "")) if figure else None
 
-    day = figure_of(day_of_phase, k, fleet.columns()[0])
+    day = day_of_phase(k, fleet.columns()[0])
     day = day.named(f"site.phase{k}.online", f"phase {k}: online")
     chips = fleet.chips(day).named(f"site.phase{k}.chips", f"phase {k}: chips online")
     it = fleet.it_power(day).named(f"site.phase{k}.it_power", f"phase {k}: IT power")
@@ -147,8 +147,8 @@ def _phase(
     firm = carrying(supply)
     given = named(given_on(day, firm), "supply", "power of the sources on record")
     lawful = lawful_on(day, firm, limits)
-    spare = figure_of(headroom, given, drawn) if given else None
-    powered = figure_of(powered_chips, chips, drawn, given) if given else None
+    spare = headroom(given, drawn) if given else None
+    powered = powered_chips(chips, drawn, given) if given else None
     carried = first_day(drawn, day, firm)
     grid = first_day(drawn, day, (s for s in firm if s.kind == "grid"))
     holds = _holds(drawn, day, firm)
@@ -192,7 +192,7 @@ def _holds(need: Figure, day: Figure, firm: Sequence[Source]) -> tuple[Hold, ...
     found = []
     for kind in dict.fromkeys(s.kind for s in firm):
         without = first_day(need, day, (s for s in firm if s.kind != kind))
-        delay = figure_of(elapsed, day, without) if without else None
+        delay = elapsed(day, without) if without else None
         found.append(Hold(kind, without, delay))
     return tuple(found)
 

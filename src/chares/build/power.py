@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from chares.build.dates import figure_of, is_on
+from chares.build.dates import is_on
 from chares.facts import Facts
 from chares.ledger import Figure, Num, formula
 from chares.spec import Case
@@ -136,12 +136,12 @@ def chain(chip: str, pue: Figure, facts: Facts) -> Chain:
         server = facts.figure(chip, "server_power", label=f"{chip}: server power per chip")
     else:
         factor = facts.figure(GENERAL, "server_over_chip_power_h100", label="server over chip")
-        server = figure_of(server_power, tdp, factor)
+        server = server_power(tdp, factor)
     it = server
     if facts.has(CHAIN, "it_over_server"):
         overhead = facts.figure(CHAIN, "it_over_server", label="IT power over server power")
-        it = figure_of(it_power_per_chip, server, overhead)
-    facility = figure_of(facility_power_per_chip, it, pue)
+        it = it_power_per_chip(server, overhead)
+    facility = facility_power_per_chip(it, pue)
     return Chain(
         chip,
         tdp,

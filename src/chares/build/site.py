@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from chares.build.dates import day_of_chips, elapsed, figure_of
+from chares.build.dates import day_of_chips, elapsed
 from chares.build.phases import Fleet, Lot, Phase, phases
 from chares.build.power import Chain, chain, power_of_first, pue
 from chares.build.supplies import (
@@ -171,7 +171,7 @@ def _grid_only(
     if day is None:
         return ()
     day = day.named("site.grid_only_day", "first day on which the grid alone carries phase 1")
-    wait = figure_of(elapsed, first.online, day)
+    wait = elapsed(first.online, day)
     return day, wait.named("site.grid_only_wait", "what waiting for the grid would have cost")
 
 
@@ -181,7 +181,7 @@ def _comparisons(facts: Facts) -> tuple[Comparison, ...]:
         if facts.has(other, "start") and facts.has(other, "first_building"):
             begun, done = facts.figure(other, "start"), facts.figure(other, "first_building")
             label = f"{facts.subject(other).name}: start to first building"
-            found.append((f"site.compare.{other}", label, figure_of(elapsed, begun, done)))
+            found.append((f"site.compare.{other}", label, elapsed(begun, done)))
     for quantity in (q for q in facts.quantities(LEAD_TIMES) if facts.has(LEAD_TIMES, q)):
         record = facts.get(LEAD_TIMES, quantity)
         if record.unit != "rack/day":
@@ -205,19 +205,19 @@ def _day(word: str) -> float | None:
 
 
 def _date_of(site: Timeline, count: float) -> Figure:
-    return figure_of(day_of_chips, count, *site.fleet.columns())
+    return day_of_chips(count, *site.fleet.columns())
 
 
 def _days_to(site: Timeline, count: float) -> Figure | None:
-    return figure_of(elapsed, site.start, _date_of(site, count)) if site.start else None
+    return elapsed(site.start, _date_of(site, count)) if site.start else None
 
 
 def _days_between(site: Timeline, first: float, last: float) -> Figure:
-    return figure_of(elapsed, _date_of(site, first), _date_of(site, last))
+    return elapsed(_date_of(site, first), _date_of(site, last))
 
 
 def _power_of(site: Timeline, count: float) -> Figure:
-    return figure_of(power_of_first, count, *site.fleet.columns(), site.fleet.watts)
+    return power_of_first(count, *site.fleet.columns(), site.fleet.watts)
 
 
 def _supply(site: Timeline, day: float) -> Figure | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chares.build.dates import figure_of
 from chares.build.power import first_day_of_power, lawful_supply, supply_on
 from chares.facts import Facts
 from chares.ledger import Figure
@@ -71,9 +70,7 @@ def given_on(day: Figure | float, of: Iterable[Source]) -> Figure | None:
     of = tuple(of)
     if not of:
         return None
-    return figure_of(
-        supply_on, day, [s.start for s in of], [s.end for s in of], [s.power for s in of]
-    )
+    return supply_on(day, [s.start for s in of], [s.end for s in of], [s.power for s in of])
 
 
 def lawful_on(day: Figure | float, of: Iterable[Source], limits: Limits | None) -> Figure | None:
@@ -82,7 +79,7 @@ def lawful_on(day: Figure | float, of: Iterable[Source], limits: Limits | None) 
     if given is None or not limits:
         return None
     starts = [float(step.start.toordinal()) for step in limits.steps]
-    return figure_of(lawful_supply, given, day, starts, [step.excess for step in limits.steps])
+    return lawful_supply(given, day, starts, [step.excess for step in limits.steps])
 
 
 def first_day(need: Figure | float, t0: Figure, of: Iterable[Source]) -> Figure | None:
@@ -92,5 +89,5 @@ def first_day(need: Figure | float, t0: Figure, of: Iterable[Source]) -> Figure 
         return None
     ends = [s.end for s in of]
     powers = [s.power for s in of]
-    found = figure_of(first_day_of_power, need, t0, [s.start for s in of], ends, powers)
+    found = first_day_of_power(need, t0, [s.start for s in of], ends, powers)
     return None if math.isnan(found.value) else found

@@ -9,7 +9,7 @@ from chares.ledger import Figure, NotAsked, ratio, total
 from chares.money import costs
 from chares.money.rates import Rates, held
 from chares.money.running import Section, section
-from chares.money.statement import Line, Stand, Use, call, named
+from chares.money.statement import Line, Stand, Use, named
 
 SAME_SIZE = 0.01  # a published figure is compared where it counts the same chips within this
 
@@ -29,7 +29,7 @@ def capital(
     scope, lines = "site-capital", []
     for chip in dict.fromkeys(chip for chip, _, _, _ in bought):
         mine = [x for x in bought if x[0] == chip]
-        amount = call(costs.purchase, [n for _, n, _, _ in mine], [p for _, _, p, _ in mine])
+        amount = costs.purchase([n for _, n, _, _ in mine], [p for _, _, p, _ in mine])
         amount = named(amount, f"bill.capital.{chip}", f"{chip} in servers, with network")
         note = "Chips in servers, with their part of the network, at the price of their first day."
         lines.append(Line(amount.id, amount.label, scope, amount, note))
@@ -38,7 +38,7 @@ def capital(
         lines.append(Line(amount.id, amount.label, scope, amount, "By facility power."))
     found = section(scope, "bill.capital", "Capital", lines)
     chips = stands[-1].chips
-    others = [named(call(ratio, found.total, chips), "bill.capital_per_chip", "Capital per chip")]
+    others = [named(ratio(found.total, chips), "bill.capital_per_chip", "Capital per chip")]
     for stand in stands:
         others += _beside(stand)
     return Section(scope, found.lines, found.total, tuple(others)), stands
@@ -48,8 +48,8 @@ def _system(rates: Rates, chip: str, online: Figure) -> Figure | None:
     price = rates.chip_price(chip, date.fromordinal(int(online.value)))
     if price is None:
         return None
-    server = call(costs.server_price, price, rates.server_factor(chip))
-    system = call(costs.system_price, server, rates.network_share())
+    server = costs.server_price(price, rates.server_factor(chip))
+    system = costs.system_price(server, rates.network_share())
     return named(system, "", f"{chip}: price per chip with server and network")
 
 
@@ -67,15 +67,15 @@ def _stand(
     there = [x for x in bought if float(x[3].value) <= day]
     online = next(t for _, _, _, t in there if float(t.value) == day)
     counts = [n for _, n, _, _ in there]
-    chips = named(call(total, counts), "", "chips so far", "chip")
-    compute = call(costs.purchase, counts, [p for _, _, p, _ in there])
+    chips = named(total(counts), "", "chips so far", "chip")
+    compute = costs.purchase(counts, [p for _, _, p, _ in there])
     building = None
     last = day == _days(use)[-1]
     power = site_power(rates, use, site, day, last)
     if rates.case.site is not None and power is not None:
         price = rates.building_price(date.fromordinal(int(day)))
-        building = call(costs.construction, power, price)
-    whole = named(call(total, [compute, building] if building else [compute]), "", "Capital")
+        building = costs.construction(power, price)
+    whole = named(total([compute, building] if building else [compute]), "", "Capital")
     said = published(rates, "capital_cost", day, float(chips.value))
     return Stand(online, chips, compute, building, whole, said)
 
@@ -116,6 +116,6 @@ def _beside(stand: Stand) -> list[Figure]:
         said = f"Published capital at {label}"
         found.append(named(stand.published, f"bill.capital_published({size})", said))
         off = f"Computed over published capital at {label}"
-        over = call(ratio, stand.capital, stand.published)
+        over = ratio(stand.capital, stand.published)
         found.append(named(over, f"bill.capital_over_published({size})", off, "1"))
     return found

@@ -8,7 +8,7 @@ from chares.money import costs, finance
 from chares.money.buying import published, site_power
 from chares.money.rates import Rates
 from chares.money.running import Section, mean_rent, run_time, section
-from chares.money.statement import Line, LoanYear, Ownership, Stand, Use, call, named
+from chares.money.statement import Line, LoanYear, Ownership, Stand, Use, named
 from chares.units import YEAR
 
 YEARLY = {  # what each line of a year counts
@@ -23,16 +23,16 @@ def fleet_year(rates: Rates, use: Use, site: Timeline | NotAsked, last: Stand) -
     """What a year of owning costs: wear, interest on the opening balance, electricity."""
     on, scope = rates.case.as_of, "fleet-year"
     interest, life = rates.interest(on), rates.life(on)
-    wear = call(finance.year_of_wear, last.compute, life)
+    wear = finance.year_of_wear(last.compute, life)
     amounts = [("hardware", "Hardware, straight line", wear)]
     if last.building is not None:
-        worn = call(finance.year_of_wear, last.building, rates.building_life())
+        worn = finance.year_of_wear(last.building, rates.building_life())
         amounts.append(("building", "Building, straight line", worn))
-    amounts.append(("interest", "Interest", call(finance.year_of_interest, last.capital, interest)))
+    amounts.append(("interest", "Interest", finance.year_of_interest(last.capital, interest)))
     power = site_power(rates, use, site, float(last.online.value), True)
-    energy = call(costs.energy_over, power, rates.use(), YEAR)
+    energy = costs.energy_over(power, rates.use(), YEAR)
     energy = named(energy, "bill.year_energy", "Electricity of a year", "J")
-    paid = call(costs.energy_cost, energy, rates.electricity(on))
+    paid = costs.energy_cost(energy, rates.electricity(on))
     amounts.append(("energy", "Electricity", paid))
     lines = []
     for id, label, amount in amounts:
@@ -40,7 +40,7 @@ def fleet_year(rates: Rates, use: Use, site: Timeline | NotAsked, last: Stand) -
         lines.append(Line(amount.id, label, scope, amount, YEARLY[id]))
     others = [energy]
     if (time := run_time(use)) is not None:
-        share = call(costs.share_of_fleet_year, time, last.chips)
+        share = costs.share_of_fleet_year(time, last.chips)
         label = "Final run as a share of the fleet's year"
         others.append(named(share, "bill.run_share_of_fleet_year", label, "1"))
     return section(scope, "bill.fleet_year", "A year of owning the fleet", lines, *others)
@@ -92,13 +92,13 @@ def _own(
         ("opening", finance.opening_balance_rate, "interest on the opening balance"),
         ("annuity", finance.annuity_rate, "level annuity"),
     ):
-        hardware = call(charge, compute, interest, rates.life(on))
-        shell = call(charge, building, interest, rates.building_life()) if building else 0.0
+        hardware = charge(compute, interest, rates.life(on))
+        shell = charge(building, interest, rates.building_life()) if building else 0.0
         parts = (hardware, shell, power if power is not None else 0.0, price, chips)
-        own = call(finance.own_rate, *parts, rates.use())
+        own = finance.own_rate(*parts, rates.use())
         label = f"Own chip in use, {words} ({basis} capital)"
         rates_per_chip.append(named(own, f"{prefix}.{way}", label, "USD/s"))
-        even = call(finance.break_even_use, *parts, rent) if rent is not None else None
+        even = finance.break_even_use(*parts, rent) if rent is not None else None
         label = f"Use at which owning equals renting, {words} ({basis} capital)"
         shares.append(named(even, f"{prefix}.break_even_{way}", label, "1") if even else None)
     return Ownership(basis, rates_per_chip[0], rates_per_chip[1], shares[0], shares[1])
@@ -113,10 +113,10 @@ def loan(rates: Rates, last: Stand) -> tuple[tuple[LoanYear, ...], tuple[Figure,
     interest, life, price = rates.interest(on), rates.life(on), last.compute
     rows = []
     for year in range(int(float(life.value) / YEAR + 1e-9) + 1):
-        value = call(costs.value_after, price, rates.decline(), year * YEAR)
-        balance = call(finance.loan_balance, price, interest, life, year * YEAR)
-        level = call(finance.loan_to_value, balance, value)
-        bullet = call(finance.loan_to_value, price, value)
+        value = costs.value_after(price, rates.decline(), year * YEAR)
+        balance = finance.loan_balance(price, interest, life, year * YEAR)
+        level = finance.loan_to_value(balance, value)
+        bullet = finance.loan_to_value(price, value)
         rows.append(
             LoanYear(
                 year,
@@ -125,7 +125,7 @@ def loan(rates: Rates, last: Stand) -> tuple[tuple[LoanYear, ...], tuple[Figure,
                 _cover(bullet, "bullet", year),
             )
         )
-    payment = call(finance.monthly_payment, price, interest, life)
+    payment = finance.monthly_payment(price, interest, life)
     return tuple(rows), (named(payment, "bill.loan.payment", "Monthly payment on the hardware"),)
 
 

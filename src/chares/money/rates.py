@@ -9,7 +9,6 @@ from chares.facts import Fact, Facts
 from chares.ledger import Figure
 from chares.money.costs import fleet_power
 from chares.money.finance import per_year
-from chares.money.statement import call
 from chares.spec import Case, Finance
 
 MODEL = "epoch-cost-model"
@@ -111,7 +110,7 @@ class Rates:
     def power(self, chips: tuple[tuple[str, Figure, Figure], ...]) -> Figure:
         """Facility power of a fleet at rated power."""
         counts = [count for _, count, _ in chips]
-        return call(fleet_power, counts, [self.server_power(c) for c, _, _ in chips], self.pue())
+        return fleet_power(counts, [self.server_power(c) for c, _, _ in chips], self.pue())
 
     def electricity(self, on: date) -> Figure:
         """Price of electricity: of the case, of its place, or the mean of US industry."""
@@ -149,7 +148,7 @@ class Rates:
         """Rate of interest, per time."""
         if self.finance.interest is not None:
             share = self.case.given("finance.interest", self.finance.interest, "1", "interest")
-            return call(per_year, share)
+            return per_year(share)
         return self.sure("debt", "gpu_backed", on, "interest on debt secured by chips")
 
     def life(self, on: date) -> Figure:

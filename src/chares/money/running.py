@@ -8,7 +8,7 @@ from datetime import date
 from chares.ledger import Figure, total
 from chares.money import costs
 from chares.money.rates import Rates
-from chares.money.statement import Line, Use, call, named
+from chares.money.statement import Line, Use, named
 
 EXPERIMENTS = ("deepseek-programme", "experiment_factor")
 
@@ -25,14 +25,14 @@ class Section:
 
 def section(scope: str, id: str, label: str, lines: list[Line], *others: Figure) -> Section:
     """A section whose total is the sum of its lines."""
-    amount = named(call(total, [x.amount for x in lines]), id, label)
+    amount = named(total([x.amount for x in lines]), id, label)
     return Section(scope, tuple(lines), amount, others)
 
 
 def run_time(use: Use) -> Figure | None:
     """Chip time of the final run: as reported, or else as predicted."""
     if use.reported:
-        return named(call(total, [t for _, t, _ in use.reported]), "", "reported chip time", "s")
+        return named(total([t for _, t, _ in use.reported]), "", "reported chip time", "s")
     return use.chip_time
 
 
@@ -57,7 +57,7 @@ def mean_rent(rates: Rates, use: Use, on: date) -> Figure | None:
     found = [(n, price) for _, n, price in rents(rates, use, on) if price]
     if len({price.key for _, price in found}) <= 1:
         return found[0][1] if found else None
-    mean = call(costs.mean_by_count, [n for n, _ in found], [p for _, p in found])
+    mean = costs.mean_by_count([n for n, _ in found], [p for _, p in found])
     return named(mean, "", "mean rent of the fleet", "USD/s")
 
 
@@ -74,7 +74,7 @@ def rented(rates: Rates, use: Use) -> Section | str | None:
         stages = [("rented.run", "final run", use.chip_time)]
     lines = []
     for id, name, time in stages:
-        amount = named(call(costs.rent, time, price), f"bill.{id}", f"Rent: {name}")
+        amount = named(costs.rent(time, price), f"bill.{id}", f"Rent: {name}")
         lines.append(Line(amount.id, name, scope, amount, note))
     return section(scope, "bill.rented", "Final run, rented", lines)
 
@@ -100,16 +100,16 @@ def owned(rates: Rates, use: Use) -> Section | str | None:
         return "The final run on own hardware: the price of a chip of the fleet is not known."
     scope, decline = "final-run-owned", rates.decline()
     hardware = named(
-        call(costs.amortised_hardware, value, time, decline),
+        costs.amortised_hardware(value, time, decline),
         "bill.amortised.hardware", "Loss of value of the servers",
     )  # fmt: skip
     network = named(
-        call(costs.network_on_top, hardware, rates.network_share()),
+        costs.network_on_top(hardware, rates.network_share()),
         "bill.amortised.network", "Loss of value of the cluster network",
     )  # fmt: skip
     energy = named(_energy(rates, use, time), "bill.run_energy", "Energy of the final run", "J")
     price = rates.electricity(run_day(rates, use))
-    electricity = named(call(costs.energy_cost, energy, price), "bill.energy", "Electricity")
+    electricity = named(costs.energy_cost(energy, price), "bill.energy", "Electricity")
     notes = (
         "What the servers lose in value while the run has them.",
         "The network's share of the cluster, on top of the servers.",
@@ -131,11 +131,11 @@ def _value_at_start(rates: Rates, use: Use) -> Figure | None:
         price = rates.chip_price(chip, date.fromordinal(int(online.value)))
         if price is None:
             return None
-        server = call(costs.server_price, price, rates.server_factor(chip))
-        age = call(costs.elapsed, online, start)
+        server = costs.server_price(price, rates.server_factor(chip))
+        age = costs.elapsed(online, start)
         counts.append(count)
-        values.append(call(costs.value_after, server, rates.decline(), age))
-    mean = call(costs.mean_by_count, counts, values) if len(values) > 1 else values[0]
+        values.append(costs.value_after(server, rates.decline(), age))
+    mean = costs.mean_by_count(counts, values) if len(values) > 1 else values[0]
     return named(mean, "", "value of a server per chip at the start")
 
 
@@ -146,8 +146,8 @@ def _energy(rates: Rates, use: Use, time: Figure) -> Figure:
     powers = [rates.server_power(chip) for chip, _, _ in use.chips]
     mean = powers[0]
     if len({p.key for p in powers}) > 1:
-        mean = call(costs.mean_by_count, [n for _, n, _ in use.chips], powers)
-    return call(costs.run_energy, time, mean, rates.mean_draw(use.chips[0][0]), rates.pue())
+        mean = costs.mean_by_count([n for _, n, _ in use.chips], powers)
+    return costs.run_energy(time, mean, rates.mean_draw(use.chips[0][0]), rates.pue())
 
 
 def programme(rates: Rates, run: Section | None) -> Section | str | None:
@@ -159,14 +159,14 @@ def programme(rates: Rates, run: Section | None) -> Section | str | None:
     amount = named(run.total, "bill.programme.run", run.total.label)
     lines = [Line(amount.id, "final run", scope, amount, f"As in the scope {run.scope}.")]
     factor = rates.sure(*EXPERIMENTS, None, "experiments over the final run")
-    trials = call(costs.experiments, run.total, factor)
+    trials = costs.experiments(run.total, factor)
     trials = named(trials, "bill.programme.experiments", "Experiments before the final run")
     lines.append(Line(trials.id, "experiments", scope, trials, "Three to ten times the final run."))
     if staff and staff.pay is not None:
         people = rates.case.given("staff.people", staff.people, "people", "people")
         pay = rates.case.given("staff.pay", staff.pay, "USD", "pay per person and year")
         months = rates.case.given("staff.months", staff.months, "1", "months of work")
-        paid = named(call(costs.staff_cost, people, pay, months), "bill.programme.staff", "Staff")
+        paid = named(costs.staff_cost(people, pay, months), "bill.programme.staff", "Staff")
         lines.append(Line(paid.id, "staff", scope, paid, "Pay alone, without offices."))
     return section(scope, "bill.programme", "Development of the model", lines)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
 
 from chares.ledger import Figure, show_value
 
@@ -174,11 +172,6 @@ class Bill:
         if id.startswith("bill.capital"):
             return words.get("site-capital", "")
         return words.get(owners.get(id, ""), "")
-
-
-def call(function: Callable[..., Any], *parts: Any) -> Figure:
-    """A formula called with figures, which gives a figure."""
-    return cast("Figure", function(*parts))
 
 
 def named(figure: Figure, id: str, label: str, unit: str = "USD") -> Figure:

@@ -7,9 +7,8 @@ from counts of events, never from printed shares.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -91,25 +90,20 @@ class Hazard:
     rate: Figure
 
 
-def figure_of(function: Callable[..., Any], *parts: Any) -> Figure:
-    """Call a formula on parts of which one at least is a figure, so that it returns one."""
-    return cast("Figure", function(*parts))
-
-
 def hazard(chip: str, facts: Facts) -> Hazard:
     """The rate of failure of a chip: counted on it, on its generation, or else on H100s."""
     subject = _counted_on(chip, facts)
     counts = ("unexpected", "window", "chips")
     if all(facts.has(subject, q) for q in counts):
-        rate = figure_of(rate_from_counts, *(facts.figure(subject, q) for q in counts))
+        rate = rate_from_counts(*(facts.figure(subject, q) for q in counts))
     else:
         host = facts.subject(subject).tags.get("chip", chip)
         per_node = facts.figure(subject, "failure_rate", label="failures per node")
         size = facts.figure(host, "node_size", label="chips in a node")
-        rate = figure_of(rate_from_nodes, per_node, size)
+        rate = rate_from_nodes(per_node, size)
     if facts.has(RECOVERY, "cluster_factor"):
         factor = facts.figure(RECOVERY, "cluster_factor", label="this cluster over that one")
-        rate = figure_of(rate_elsewhere, factor, rate)
+        rate = rate_elsewhere(factor, rate)
     return Hazard(subject, rate.named("run.failure_rate", "failures per chip"))
 
 

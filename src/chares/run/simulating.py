@@ -24,7 +24,6 @@ from chares.run.hazards import (
     Cause,
     Hazard,
     expected_interruptions,
-    figure_of,
     hazard,
     interruptions_of_cause,
     mean_time_to_interruption,
@@ -63,17 +62,17 @@ class Setting:
 
     def mtti(self, chips: Figure | float) -> Figure:
         """Mean time to interruption of a job on so many chips [s]."""
-        return figure_of(mean_time_to_interruption, chips, self.hazard.rate)
+        return mean_time_to_interruption(chips, self.hazard.rate)
 
     def interval(self, chips: Figure | float) -> Figure:
         """The best useful time between checkpoints [s]."""
-        return figure_of(daly_interval, self.write, self.mtti(chips))
+        return daly_interval(self.write, self.mtti(chips))
 
     def goodput(self, chips: Figure | float, restart: Figure | None = None) -> Figure:
         """What failures leave of the speed, at the best interval."""
         M = self.mtti(chips)
-        tau = figure_of(daly_interval, self.write, M)
-        return figure_of(goodput, tau, self.write, restart or self.restart, M)
+        tau = daly_interval(self.write, M)
+        return goodput(tau, self.write, restart or self.restart, M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def simulate(
     start = paces[0].online
     if case.train.start:
         asked = case.given("train.start", case.train.start, "date", "first day of training")
-        start = figure_of(not_before, asked, start)
+        start = not_before(asked, start)
     start = start.named("run.start", "first day of training")
     stretches = _stretches(job, paces, start, setting, _powers(job, paces, site, facts))
     figures |= _figures(job, paces, start, stretches, setting, facts)
@@ -146,14 +145,14 @@ def _setting(case: Case, job: Job, facts: Facts) -> tuple[Setting, dict[str, Fig
     if state is None:
         tokens = facts.figure(RECOVERY, "tokens_per_parameter", label="tokens per parameter")
         per_parameter = facts.figure(CHECKPOINTING, "state_per_parameter")
-        state = figure_of(state_from_compute, job.compute, tokens, per_parameter)
+        state = state_from_compute(job.compute, tokens, per_parameter)
     given = case.train.checkpoint_bandwidth if case.train else None
     if given:
         bandwidth = case.given("train.checkpoint_bandwidth", given, "B/s", "storage bandwidth")
     else:
         bandwidth = facts.figure(CHECKPOINTING, "storage_bandwidth", label="storage bandwidth")
     state = state.named("run.state", "training state in a checkpoint")
-    write = figure_of(write_time, state, bandwidth)
+    write = write_time(state, bandwidth)
     write = write.named("run.checkpoint_time", "time to write a checkpoint")
     restart = facts.figure(RECOVERY, "restart_time", label="restart after a failure")
     restart = restart.named("run.restart_time", unit="s")
@@ -172,7 +171,7 @@ def _powers(
     use = facts.figure(GENERAL, draw, label="mean draw over rated power")
     fleet = site.fleet
     return [
-        figure_of(mean_power, use, fleet.facility_power(p.online), p.chips, fleet.chips(p.online))
+        mean_power(use, fleet.facility_power(p.online), p.chips, fleet.chips(p.online))
         for p in paces
     ]
 
@@ -185,17 +184,17 @@ def _stretches(
     powers: list[Figure | None],
 ) -> tuple[Stretch, ...]:
     kept = [setting.goodput(p.chips) for p in paces]
-    rates = [figure_of(kept_speed, p.speed, g) for p, g in zip(paces, kept, strict=True)]
+    rates = [kept_speed(p.speed, g) for p, g in zip(paces, kept, strict=True)]
     onlines = [p.online for p in paces]
     return tuple(
         Stretch(
-            figure_of(not_before, start, p.online),
+            not_before(start, p.online),
             p.chips,
             p.speed,
             setting.mtti(p.chips),
             setting.interval(p.chips),
             kept[k],
-            figure_of(time_at_pace, k, job.compute, start, onlines, rates),
+            time_at_pace(k, job.compute, start, onlines, rates),
             powers[k],
         )
         for k, p in enumerate(paces)
@@ -213,10 +212,10 @@ def _figures(
     times = [s.time for s in stretches]
     speeds = [s.speed for s in stretches]
     chips = [s.chips for s in stretches]
-    time = figure_of(total, times).named("run.training_time", "training time", "s")
-    breaks = figure_of(expected_interruptions, times, [s.mtti for s in stretches])
+    time = total(times).named("run.training_time", "training time", "s")
+    breaks = expected_interruptions(times, [s.mtti for s in stretches])
     breaks = breaks.named("run.interruptions", "interruptions")
-    kept = figure_of(overall_goodput, job.compute, times, speeds).named("run.goodput", "goodput")
+    kept = overall_goodput(job.compute, times, speeds).named("run.goodput", "goodput")
     used = [s for s in stretches if s.time.value > 0]
     found = [
         start,
@@ -226,33 +225,29 @@ def _figures(
         ),
         kept,
         breaks,
-        figure_of(ratio, time, breaks).named("run.mtti", "mean time to interruption", "s"),
+        ratio(time, breaks).named("run.mtti", "mean time to interruption", "s"),
         used[0].checkpoint_interval.named(
             "run.checkpoint_interval", "useful time between checkpoints"
         ),
-        figure_of(chip_time, chips, times).named("run.chip_time", "chip-time"),
+        chip_time(chips, times).named("run.chip_time", "chip-time"),
         *_spares(setting, used[-1].chips, facts),
         *_isolated(job, paces, start, setting, facts),
     ]
     powers = [s.power for s in stretches]
     if all(powers):
-        energy = figure_of(energy_of, powers, times)
+        energy = energy_of(powers, times)
         found.append(energy.named("run.energy", "energy at the meter"))
     if job.mfu:
         found.append(job.mfu.named("run.mfu", "model FLOP utilisation"))
-        found.append(
-            figure_of(product, job.mfu, kept).named("run.mfu_kept", "utilisation with failures")
-        )
+        found.append(product(job.mfu, kept).named("run.mfu_kept", "utilisation with failures"))
     return {f.id: f for f in found}
 
 
 def _ideal(job: Job, paces: list[Pace], start: Figure, speeds: list[Figure]) -> Figure:
     """Time of the job at given speeds, by the same calendar."""
     onlines = [p.online for p in paces]
-    times = [
-        figure_of(time_at_pace, k, job.compute, start, onlines, speeds) for k in range(len(paces))
-    ]
-    return figure_of(total, times)
+    times = [time_at_pace(k, job.compute, start, onlines, speeds) for k in range(len(paces))]
+    return total(times)
 
 
 def _isolated(
@@ -262,12 +257,12 @@ def _isolated(
     if not facts.has(RECOVERY, "isolated_stall"):
         return ()
     stall = facts.figure(RECOVERY, "isolated_stall", label="stall with fault isolation")
-    speeds = [figure_of(kept_speed, p.speed, setting.goodput(p.chips, stall)) for p in paces]
+    speeds = [kept_speed(p.speed, setting.goodput(p.chips, stall)) for p in paces]
     time = _ideal(job, paces, start, speeds)
     ideal = _ideal(job, paces, start, [p.speed for p in paces])
     return (
         time.named("run.training_time_isolated", "training time with fault isolation", "s"),
-        figure_of(ratio, ideal, time).named("run.goodput_isolated", "goodput with fault isolation"),
+        ratio(ideal, time).named("run.goodput_isolated", "goodput with fault isolation"),
     )
 
 
@@ -277,9 +272,9 @@ def _spares(setting: Setting, chips: Figure, facts: Facts) -> tuple[Figure, ...]
     if not all(facts.has(*n) for n in needed):
         return ()
     hardware, every, repair = (facts.figure(*n) for n in needed)
-    share = figure_of(ratio, hardware, every)
-    away = figure_of(nodes_in_repair, chips, setting.hazard.rate, share, repair)
-    spare = figure_of(spare_nodes, away)
+    share = ratio(hardware, every)
+    away = nodes_in_repair(chips, setting.hazard.rate, share, repair)
+    spare = spare_nodes(away)
     return (
         away.named("run.nodes_in_repair", "nodes away for repair, mean"),
         spare.named("run.spare_nodes", "spare nodes that suffice 99 % of the time"),
@@ -287,7 +282,7 @@ def _spares(setting: Setting, chips: Figure, facts: Facts) -> tuple[Figure, ...]
 
 
 def _end(start: Figure, time: Figure) -> Figure | None:
-    end = figure_of(day_after, start, time)
+    end = day_after(start, time)
     fine = end.value <= date.max.toordinal()
     return end.named("run.end", "last day of training") if fine else None
 
@@ -301,9 +296,9 @@ def _causes(found: Hazard, breaks: Figure, facts: Facts) -> tuple[Cause, ...]:
     rows = []
     for name in names:
         count = facts.figure(found.subject, name)
-        share = figure_of(ratio, count, every)
+        share = ratio(count, every)
         id = name.removeprefix("cause_")
-        expected = figure_of(interruptions_of_cause, share, breaks)
+        expected = interruptions_of_cause(share, breaks)
         rows.append(Cause(id, id.replace("_", " "), count, share, expected))
     return tuple(sorted(rows, key=lambda c: -float(c.count.value)))
 
@@ -319,22 +314,22 @@ def _pace_for(weeks: Weeks, chips: float) -> Pace:
 
 def _speed(weeks: Weeks, chips: float) -> Figure:
     pace = _pace_for(weeks, chips)
-    return figure_of(speed_of_chips, pace.speed, chips, pace.chips)
+    return speed_of_chips(pace.speed, chips, pace.chips)
 
 
 def _days_ideal(weeks: Weeks, chips: float) -> Figure:
-    return figure_of(ratio, weeks.job.compute, _speed(weeks, chips)).named("", unit="s")
+    return ratio(weeks.job.compute, _speed(weeks, chips)).named("", unit="s")
 
 
 def _days(weeks: Weeks, chips: float) -> Figure:
-    rate = figure_of(kept_speed, _speed(weeks, chips), weeks.setting.goodput(chips))
-    return figure_of(ratio, weeks.job.compute, rate).named("", unit="s")
+    rate = kept_speed(_speed(weeks, chips), weeks.setting.goodput(chips))
+    return ratio(weeks.job.compute, rate).named("", unit="s")
 
 
 def _linear(weeks: Weeks, chips: float) -> Figure:
     s = weeks.setting
     M = s.mtti(chips)
-    return figure_of(linear_goodput, figure_of(daly_interval, s.write, M), s.write, s.restart, M)
+    return linear_goodput(daly_interval(s.write, M), s.write, s.restart, M)
 
 
 QUESTIONS: dict[str, tuple[str, Callable[[Weeks, float], Figure | None]]] = {
