@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 RUNNERS_UP = 8  # rows of the table
 PEAKS = {
     "fp32": "peak_fp32", "tf32": "peak_tf32", "fp16": "peak_bf16", "bf16": "peak_bf16",
-    "fp8": "peak_fp8", "fp8-block": "peak_fp8", "mxfp8": "peak_fp8", "fp4": "peak_fp4", "nvfp4": "peak_fp4",
+    "fp8": "peak_fp8", "fp8-block": "peak_fp8", "mxfp8": "peak_fp8", "fp4": "peak_fp4",
+    "nvfp4": "peak_fp4",
 }  # fmt: skip
 _FORMATS = {"fp32": "bf16", "tf32": "bf16", "fp4": "nvfp4"}  # what the model computes them as
 
