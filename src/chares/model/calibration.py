@@ -146,6 +146,7 @@ class Table:
 
 REFERENCE_AGE = 2.0  # years
 OLDEST = 4.0
+YOUNGEST = 1.2  # below, too few runs say how much slower young software is
 
 
 def attainable(found: Mapping[str, Any], watts: Num, age: Num) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def attainable(found: Mapping[str, Any], watts: Num, age: Num) -> dict[str, Any]
 
     A part whose power limit is low for its peak clocks down; kernels get faster for some years.
     """
-    years = np.clip(age, 0.5, OLDEST) / REFERENCE_AGE
+    years = np.clip(age, YOUNGEST, OLDEST) / REFERENCE_AGE
     power = np.clip(np.asarray(watts) ** found["power"], 0.5, 1.3)
     wide, low = power * years ** found["progress"], power * years ** found["progress_8"]
     factors = {"gemm": wide, "attention": wide, "gemm_8": low, "gemm_4": low}
