@@ -67,8 +67,8 @@ PUBLISHED: dict[str, tuple[dict[str, Any], int]] = {
     "deepseek-ai/DeepSeek-V3": (
         llama(61, 7168, 128, 128, 18432, 129280, model_type="deepseek_v3", q_lora_rank=1536,
               n_routed_experts=256, n_shared_experts=1, num_experts_per_tok=8,
-              moe_intermediate_size=2048, first_k_dense_replace=3, topk_method="noaux_tc", n_group=8, topk_group=4,
-              num_nextn_predict_layers=1, **MLA), 671_026_419_200),
+              moe_intermediate_size=2048, first_k_dense_replace=3, topk_method="noaux_tc",
+              n_group=8, topk_group=4, num_nextn_predict_layers=1, **MLA), 671_026_419_200),
     "moonshotai/Kimi-K2-Instruct": (
         llama(61, 7168, 64, 64, 18432, 163840, model_type="kimi_k2", q_lora_rank=1536,
               n_routed_experts=384, n_shared_experts=1, num_experts_per_tok=8,

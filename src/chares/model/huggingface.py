@@ -240,8 +240,8 @@ def _deepseek(c: _Config) -> Shape:
     groups = c.count("n_group", default=1)  # of experts, one a node; one group means no limit
     nodes = c.count("topk_group", default=0, least=0) if groups > 1 else 0
     return _llama(
-        c, routed_domains=nodes, **_routed(c, c.count("num_hidden_layers")), n_kv_heads=heads, d_head=nope + rope,
-        attention=LATENT, q_lora_rank=c.count("q_lora_rank", default=0, least=0),
+        c, **_routed(c, c.count("num_hidden_layers")), routed_domains=nodes, n_kv_heads=heads,
+        d_head=nope + rope, attention=LATENT, q_lora_rank=c.count("q_lora_rank", default=0, least=0),
         kv_lora_rank=c.count("kv_lora_rank"), d_nope=nope, d_rope=rope,
         d_v=c.count("v_head_dim"), router_bias=int(c.get("topk_method") == "noaux_tc"),
     )  # fmt: skip
