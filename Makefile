@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format facts docs bench lock hooks clean
+.PHONY: help demo test check format facts docs bench accuracy lock hooks clean
 
 help: ## say what each target does
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -34,8 +34,12 @@ facts: $(READY) ## compile the fact files; a bad record is named by file, line a
 docs: $(READY) ## write the blocks of the documentation that are generated
 	$(BIN)/python tools/refresh_docs.py
 
-bench: $(READY) ## measure start-up against its limits
+bench: $(READY) ## measure start-up and search against their limits
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/search.py
+
+accuracy: $(READY) ## every measure of the training model beside its aim (some minutes)
+	$(BIN)/python bench/accuracy.py
 
 lock: $(READY) ## pin anew what constraints.txt pins, from what pyproject.toml asks for
 	$(BIN)/python tools/pin_versions.py

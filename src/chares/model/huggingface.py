@@ -241,8 +241,9 @@ def _deepseek(c: _Config) -> Shape:
     nodes = c.count("topk_group", default=0, least=0) if groups > 1 else 0
     return _llama(
         c, **_routed(c, c.count("num_hidden_layers")), routed_domains=nodes, n_kv_heads=heads,
-        d_head=nope + rope, attention=LATENT, q_lora_rank=c.count("q_lora_rank", default=0, least=0),
-        kv_lora_rank=c.count("kv_lora_rank"), d_nope=nope, d_rope=rope,
+        d_head=nope + rope, d_nope=nope, d_rope=rope, attention=LATENT,
+        q_lora_rank=c.count("q_lora_rank", default=0, least=0),
+        kv_lora_rank=c.count("kv_lora_rank"),
         d_v=c.count("v_head_dim"), router_bias=int(c.get("topk_method") == "noaux_tc"),
     )  # fmt: skip
 
