@@ -142,6 +142,7 @@ def ask(
     on: date | None = None,
     keep: int = 10,
     space: Space | None = None,
+    offload: bool = False,
     heat: tuple[str, str] | None = None,
     framework: str | None = None,
     told: Callable[[int], None] | None = None,
@@ -152,7 +153,8 @@ def ask(
     What is not given is taken from the model's facts (``tokens``: what it was trained on;
     ``seq_len``: its context, at most 8,192) or, as ``global_batch``, chosen to suit the count; the
     answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
-    ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only schedules that it has.
+    ``offload`` adds optimizer state and activations in host memory to the space (four times as
+    large). ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only schedules that it has.
     Raises `InputError` for what cannot be read or a precision that the chip lacks.
     """
     question = question_for(
@@ -160,6 +162,8 @@ def ask(
         precision=precision, hourly_price=hourly_price, on=on,
     )  # fmt: skip
     space = space or space_for(question.asked)
+    if offload:
+        space = replace(space, offload_optimizer=(0, 1), offload_activations=(0, 1))
     if framework:
         space = replace(space, schedule=SCHEDULES_OF[framework])
     found = explore(question.asked, space, keep, heat=heat, told=told)
