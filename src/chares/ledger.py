@@ -266,20 +266,30 @@ def intervals(figures: Sequence[Figure]) -> dict[str, Estimate]:
     scalars = [f for f in figures if isinstance(f.value, (int, float))]
     down = {id(f): 0.0 for f in scalars}
     up = dict(down)
+    least = {id(f): float(f.value) for f in scalars}  # the lowest value that a single move gives
     web = _Web(scalars)
     for key, (leaf_, *_) in web.leaves.items():
         ends = [e for e in (leaf_.low, leaf_.high) if e is not None and e != leaf_.value]
         reached = web.reached([key]) if ends else []
         moves = [web.values({key: end}, reached) for end in ends]
         for figure in scalars:
-            moved = [v[id(figure)] for v in moves if id(figure) in v]
-            deltas = [float(v) - float(figure.value) for v in moved]
-            down[id(figure)] += min([0.0, *deltas]) ** 2
-            up[id(figure)] += max([0.0, *deltas]) ** 2
+            me = id(figure)
+            moved = [float(v[me]) for v in moves if me in v]
+            deltas = [v - float(figure.value) for v in moved]
+            down[me] = math.hypot(down[me], *(d for d in deltas if d < 0.0))
+            up[me] = math.hypot(up[me], *(d for d in deltas if d > 0.0))
+            least[me] = min([least[me], *moved])
     return {
-        f.id: Estimate(f.value - math.sqrt(down[id(f)]), f.value, f.value + math.sqrt(up[id(f)]))
+        f.id: Estimate(
+            _above_zero(f.value - down[id(f)], least[id(f)]), f.value, f.value + up[id(f)]
+        )
         for f in scalars
     }
+
+
+def _above_zero(low: float, least: float) -> float:
+    """The low end of an interval; where no single move crosses zero, their sum does not either."""
+    return least if low <= 0.0 < least else low
 
 
 def show_value(value: Any) -> str:

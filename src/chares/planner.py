@@ -12,6 +12,7 @@ from chares.errors import UnknownName
 from chares.facts import Facts, load
 from chares.ledger import Estimate, Figure, NotAsked, Num, formula, intervals
 from chares.spec import Case, read_case
+from chares.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -212,7 +213,7 @@ def _hold(draft: Plan, estimates: dict[str, Estimate]) -> tuple[claims.Held, ...
 def rent_of(chip: str, on: date, facts: Facts) -> float | None:
     """Rent of a chip on a day in USD per chip and hour, None where none is known."""
     rent = money.rent(facts.resolve("chips", chip), on, facts)
-    return float(rent.value) * 3600.0 if rent is not None else None
+    return float(rent.value) * HOUR if rent is not None else None
 
 
 def strategies(
@@ -234,5 +235,5 @@ def strategies(
     if hourly_price is None:
         per_hour = rent_of(chip, on or date.today(), facts)
     else:
-        per_hour = hourly_price * 3600.0
+        per_hour = hourly_price * HOUR
     return search.ask(model, chip, count, facts, hourly_price=per_hour, **options)

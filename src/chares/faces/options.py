@@ -62,14 +62,18 @@ def calibrated(path: Path | None) -> Facts:
 
 
 def quantity(unit: str) -> Callable[[Any, Any, Any], float | None]:
-    """A callback that reads an option as a quantity with this unit, in SI."""
+    """A callback that reads an option as a quantity above zero with this unit, in SI."""
 
     def read(ctx: Any, param: Any, value: Any) -> float | None:
         if value is None:
             return None
+        where = f"--{param.name.replace('_', '-')}"
         try:
-            return units.parse(value, unit)
+            found = units.parse(value, unit)
         except CharesError as bad:
-            raise bad.at(f"--{param.name.replace('_', '-')}") from None
+            raise bad.at(where) from None
+        if found <= 0:
+            raise InputError("not-positive", f"`{shorten(value)}` must be above 0", where=where)
+        return found
 
     return read

@@ -69,9 +69,9 @@ def break_even_use(
 def loan_balance(K: Num, i: Num, L: Num, t: Num) -> Num:
     """What is left after ``t`` seconds of a loan repaid in level payments over ``L``."""
     rate, life, years = i * YEAR, L / YEAR, t / YEAR
-    safe = np.where(np.equal(rate, 0.0), 1.0, rate)
-    grown, whole = np.power(1.0 + safe, years), np.power(1.0 + safe, life)
-    left = np.where(np.equal(rate, 0.0), 1.0 - years / life, (whole - grown) / (whole - 1.0))
+    growth = np.log1p(np.where(np.equal(rate, 0.0), 1.0, rate))
+    grown, whole = np.expm1(years * growth), np.expm1(life * growth)  # exact for tiny rates too
+    left = np.where(np.equal(rate, 0.0), 1.0 - years / life, (whole - grown) / whole)
     return K * (left if left.ndim else float(left))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from chares.build import Timeline
 from chares.ledger import Figure, NotAsked
 from chares.money import costs, finance
@@ -100,7 +102,10 @@ def _own(
         rates_per_chip.append(named(own, f"{prefix}.{way}", label, "USD/s"))
         even = finance.break_even_use(*parts, rent) if rent is not None else None
         label = f"Use at which owning equals renting, {words} ({basis} capital)"
-        shares.append(named(even, f"{prefix}.break_even_{way}", label, "1") if even else None)
+        if even is None or not math.isfinite(even.value):  # rent is below electricity
+            shares.append(None)
+        else:
+            shares.append(named(even, f"{prefix}.break_even_{way}", label, "1"))
     return Ownership(basis, rates_per_chip[0], rates_per_chip[1], shares[0], shares[1])
 
 

@@ -105,7 +105,8 @@ class Ownership:
 
     ``basis`` says whose capital it stands on (``published`` or ``computed``). ``opening`` charges
     interest on the opening balance for the whole life, ``annuity`` a level payment. Break-even is
-    the share of hours in use at which owning costs what renting does (above 1: never).
+    the share of hours in use at which owning costs what renting does (above 1: never; None where
+    no rent is known or it does not even pay the electricity).
     """
 
     basis: str

@@ -187,7 +187,7 @@ def _distance(condition: Condition, case: Measured) -> float:
     value = case[condition.measure]
     if condition.test == "is" or not value:
         return 0.0
-    return abs(log(float(value) / float(condition.limit)))
+    return abs(log(float(value)) - log(float(condition.limit)))
 
 
 def _turn(

@@ -58,7 +58,7 @@ class _Page:
 
     def print(self) -> None:
         for piece in self.pieces():
-            self.console.print(piece)
+            self.console.print(piece, crop=False)
 
     def pieces(self) -> Iterator[RenderableType]:
         yield from self.head()
@@ -161,14 +161,24 @@ class _Page:
         hidden = {"id": not wide, "added": narrow}
         columns = [c for c in table["columns"] if not hidden.get(c["key"])]
         grid = self.grid(table["title"])
+        least = -3
         for column in columns:
-            numeric = all(isinstance(r.get(column["key"]), Mapping) for r in rows)
+            key = column["key"]
+            numeric = all(isinstance(r.get(key), Mapping) for r in rows)
+            room = max((_cells(str(r[key]["shown"])) for r in rows), default=1) if numeric else 1
+            least += room + 3
+            # a number is never cut; where room is short its heading is broken instead
             grid.add_column(
                 column["label"],
                 justify="right" if numeric else "left",
-                no_wrap=numeric,
+                min_width=room,
                 overflow="fold",
             )
+        if least > self.console.width:
+            grid.padding = (0, 1, 0, 0)
+            tight = least - len(columns) + 2
+            if tight > self.console.width:  # long lines are better than wrong digits
+                grid.width = tight
         limit = table.get("limit", len(rows))
         lengths = self.lengths(bars, len(rows))
         if lengths:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+from chares.errors import NoPlan
 from chares.facts import Facts
 from chares.ledger import Figure, NotAsked, product, ratio, total
 from chares.run.checkpoints import (
@@ -45,11 +46,13 @@ from chares.run.stretches import (
 )
 from chares.run.work import Job, Pace, speed_of_chips
 from chares.spec import Case
+from chares.units import DAY
 
 if TYPE_CHECKING:
     from chares.build import Timeline
 
 GENERAL = "data-centre"
+NO_PROGRESS = 1e-6  # goodput: a day of work takes 2,700 years
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Weeks:
     setting: Setting = field(repr=False)
 
     def __repr__(self) -> str:
-        days = self.figures["run.training_time"].value / 86400
+        days = self.figures["run.training_time"].value / DAY
         kept = self.figures["run.goodput"].value
         return f"<Weeks: {days:,.1f} days at {kept:.0%} goodput>"
 
@@ -118,7 +121,8 @@ def simulate(
 ) -> Weeks | NotAsked:
     """The weeks of a training job: what failures leave of its speed, and when it ends.
 
-    Without a site there is no energy.
+    Without a site there is no energy. Raises `NoPlan` (``no-progress``) where failures leave
+    nothing.
     """
     if isinstance(job, NotAsked) or case.train is None:
         return NotAsked(job.reason if isinstance(job, NotAsked) else "the case has no train part")
@@ -184,6 +188,9 @@ def _stretches(
     powers: list[Figure | None],
 ) -> tuple[Stretch, ...]:
     kept = [setting.goodput(p.chips) for p in paces]
+    for pace, share in zip(paces, kept, strict=True):
+        if share.value < NO_PROGRESS:
+            raise _stuck(pace, setting)
     rates = [kept_speed(p.speed, g) for p, g in zip(paces, kept, strict=True)]
     onlines = [p.online for p in paces]
     return tuple(
@@ -198,6 +205,17 @@ def _stretches(
             powers[k],
         )
         for k, p in enumerate(paces)
+    )
+
+
+def _stuck(pace: Pace, setting: Setting) -> NoPlan:
+    chips, mtti = pace.chips.value, setting.mtti(pace.chips).value
+    return NoPlan(
+        "no-progress",
+        f"a job on {chips:,.0f} chips makes no progress: it is interrupted every {mtti:,.3g} s, a"
+        f" checkpoint takes {setting.write.value:,.3g} s and a restart"
+        f" {setting.restart.value:,.3g} s",
+        hint="train on fewer chips (`train.chips`) or set a faster `train.checkpoint_bandwidth`",
     )
 
 
@@ -321,8 +339,10 @@ def _days_ideal(weeks: Weeks, chips: float) -> Figure:
     return ratio(weeks.job.compute, _speed(weeks, chips)).named("", unit="s")
 
 
-def _days(weeks: Weeks, chips: float) -> Figure:
+def _days(weeks: Weeks, chips: float) -> Figure | None:
     rate = kept_speed(_speed(weeks, chips), weeks.setting.goodput(chips))
+    if rate.value <= 0.0:  # so many chips that the job never gets on
+        return None
     return ratio(weeks.job.compute, rate).named("", unit="s")
 
 

@@ -154,8 +154,8 @@ def ask(
     ``seq_len``: its context, at most 8,192) or, as ``global_batch``, chosen to suit the count; the
     answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
     ``offload`` adds optimizer state and activations in host memory to the space (four times as
-    large). ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only schedules that it has.
-    Raises `InputError` for what cannot be read or a precision that the chip lacks.
+    large). ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only the schedules that
+    it has. Raises `InputError` for what cannot be read or a precision that the chip lacks.
     """
     question = question_for(
         model, chip, count, facts, tokens=tokens, seq_len=seq_len, global_batch=global_batch,

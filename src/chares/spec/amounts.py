@@ -21,9 +21,26 @@ def _convert(unit: str, value: Any) -> float:
         raise PydanticCustomError(bad.code, "{m}", {"m": bad.message, "hint": bad.hint}) from None
 
 
+LEAST, MOST = 1e-30, 1e45  # SI, any unit: products of a few amounts stay within a float's range
+MOST_CHIPS = 1e9
+
+
 def _positive(value: float) -> float:
     if value <= 0:
         raise PydanticCustomError("not-positive", "must be above 0", {"hint": ""})
+    if not LEAST <= value <= MOST:
+        raise PydanticCustomError(
+            "out-of-range", "{v} is beyond any sense", {"v": f"{value:g}", "hint": "check its unit"}
+        )
+    return value
+
+
+def _whole(value: float) -> float:
+    if value != round(value) or value > MOST_CHIPS:
+        hint = f"a whole number up to {MOST_CHIPS:,.0f}"
+        raise PydanticCustomError(
+            "out-of-range", "{v} is not a number of chips", {"v": f"{value:g}", "hint": hint}
+        )
     return value
 
 
@@ -49,7 +66,9 @@ EnergyPrice = Annotated[float, _reads("USD/MWh"), _POSITIVE, _schema("USD/MWh", 
 Duration = Annotated[float, _reads("s"), _POSITIVE, _schema("s", "4 year")]
 Bandwidth = Annotated[float, _reads("B/s"), _POSITIVE, _schema("B/s", "2 TB/s")]
 ChipHours = Annotated[float, _reads("chip*h"), _POSITIVE, _schema("chip*h", "2.664e6 chip*h")]
-Count = Annotated[float, _reads("chip"), _POSITIVE, _schema("chip", "100000", bare=True)]
+Count = Annotated[
+    float, _reads("chip"), _POSITIVE, AfterValidator(_whole), _schema("chip", "100000", bare=True)
+]
 
 
 def _share(value: Any) -> float:
@@ -62,23 +81,26 @@ def _share(value: Any) -> float:
 
 
 Share = Annotated[float, BeforeValidator(_share), _schema("1", "40 %", bare=True)]
+PositiveShare = Annotated[
+    float, BeforeValidator(_share), _POSITIVE, _schema("1", "40 %", bare=True)
+]
 
 
 def _interval(value: Any) -> Estimate:
-    """`0.4`, `40 %` or `{low: 0.35, likely: 0.4, high: 0.45}`."""
+    """`0.4`, `40 %` or `{low: 0.35, likely: 0.4, high: 0.45}`, all above 0."""
     if isinstance(value, dict):
         keys = {"low", "likely", "high"}
         if set(value) != keys:
             raise PydanticCustomError(
                 "bad-interval", "needs low, likely and high", {"hint": "or one number"}
             )
-        found = Estimate(*(_share(value[k]) for k in ("low", "likely", "high")))
+        found = Estimate(*(_positive(_share(value[k])) for k in ("low", "likely", "high")))
         if not found.low <= found.likely <= found.high:
             raise PydanticCustomError(
                 "bad-interval", "must keep low <= likely <= high", {"hint": "check the order"}
             )
         return found
-    share = _share(value)
+    share = _positive(_share(value))
     return Estimate(share, share, share)
 
 

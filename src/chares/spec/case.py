@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from chares.ledger import Figure, leaf
@@ -19,6 +19,7 @@ from chares.spec.amounts import (
     Flop,
     HourlyPrice,
     Money,
+    PositiveShare,
     Power,
     Share,
     ShareInterval,
@@ -81,9 +82,17 @@ class Supply(Part):
     kind: Literal["grid", "turbines", "battery", "solar", "other"]
     power: Power
     online: Day
-    until: Day | None = None
+    until: Day | None = Field(None, description="first day without it")
     permit: Literal["permitted", "temporary", "none-needed"] = "none-needed"
     source: Name | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Supply:
+        if self.until is not None and self.until <= self.online:
+            raise PydanticCustomError(
+                "ends-before-it-begins", "must run for a day at least", {"hint": "check `until`"}
+            )
+        return self
 
 
 class Site(Part):
@@ -170,7 +179,7 @@ class Finance(Part):
     interest: Share | None = None
     life: Duration | None = Field(None, description="of the chips")
     building_life: Duration | None = None
-    utilisation: Share = 1.0
+    utilisation: PositiveShare = 1.0
 
 
 class Staff(Part):
