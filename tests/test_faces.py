@@ -223,3 +223,32 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert done.stdout.startswith("Colossus 1")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize("option", [("--tokens", "-5 Ttoken"), ("--price", "0 USD/chip/h")])
+def test_an_amount_of_nothing_or_less_is_refused_by_its_option(
+    run: Any, option: tuple[str, str]
+) -> None:
+    code, out, err = run("train", "--model", "llama-3-8b", "--chip", "h100-sxm", "--count", "8",
+                         *option)  # fmt: skip
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error[not-positive]: `{option[1]}` must be above 0, at {option[0]}")
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_a_number_is_never_cut_however_narrow_the_terminal(width: int) -> None:
+    from io import StringIO
+
+    from chares.report.terminal import print_outline
+
+    columns = [f"a rather long heading {i}" for i in range(12)]
+    row = {c: {"value": 1, "shown": f"123,4{i:02} s"} for i, c in enumerate(columns)}
+    table = {"id": "t", "title": "T", "fold": False, "rows": [row],
+             "columns": [{"key": c, "label": c, "unit": ""} for c in columns]}  # fmt: skip
+    section = {"title": "S", "notes": [], "tables": [table], "charts": []}
+    outline = {"name": "n", "lang": "en", "as_of": "2025-01-01", "known_by": None, "answer": [],
+               "warnings": [], "sections": [section], "claims": [], "sources": [], "assumed": [],
+               "not_asked": []}  # fmt: skip
+    text = StringIO()
+    print_outline(outline, text, width)
+    assert all(cell["shown"] in text.getvalue() for cell in row.values())

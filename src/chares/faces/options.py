@@ -67,7 +67,7 @@ def quantity(unit: str) -> Callable[[Any, Any, Any], float | None]:
     def read(ctx: Any, param: Any, value: Any) -> float | None:
         if value is None:
             return None
-        where = f"--{param.name.replace('_', '-')}"
+        where = param.opts[0]
         try:
             found = units.parse(value, unit)
         except CharesError as bad:

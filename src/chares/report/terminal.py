@@ -161,24 +161,22 @@ class _Page:
         hidden = {"id": not wide, "added": narrow}
         columns = [c for c in table["columns"] if not hidden.get(c["key"])]
         grid = self.grid(table["title"])
-        least = -3
-        for column in columns:
-            key = column["key"]
-            numeric = all(isinstance(r.get(key), Mapping) for r in rows)
-            room = max((_cells(str(r[key]["shown"])) for r in rows), default=1) if numeric else 1
-            least += room + 3
-            # a number is never cut; where room is short its heading is broken instead
+        rooms = [_room(rows, c["key"]) for c in columns]
+        headed = [max(room, _cells(c["label"])) for room, c in zip(rooms, columns, strict=True)]
+        roomy = sum(h if r else 1 for r, h in zip(rooms, headed, strict=True)) + 3 * len(columns)
+        fits = roomy - 3 <= self.console.width
+        for column, room in zip(columns, rooms, strict=True):
             grid.add_column(
                 column["label"],
-                justify="right" if numeric else "left",
-                min_width=room,
+                justify="right" if room else "left",
+                no_wrap=fits and room > 0,
+                min_width=room or None,
                 overflow="fold",
             )
-        if least > self.console.width:
+        if not fits:  # headings are broken and lines grow long before a number is cut
             grid.padding = (0, 1, 0, 0)
-            tight = least - len(columns) + 2
-            if tight > self.console.width:  # long lines are better than wrong digits
-                grid.width = tight
+            tight = sum(r or 1 for r in rooms) + 2 * len(columns)
+            grid.width = tight if tight > self.console.width else None
         limit = table.get("limit", len(rows))
         lengths = self.lengths(bars, len(rows))
         if lengths:
@@ -301,6 +299,13 @@ def _bar(share: float, room: int) -> str:
     """A bar of at most ``room`` cells, to an eighth of a cell."""
     eighths = round(max(0.0, min(1.0, share)) * room * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _room(rows: list[Any], key: str) -> int:
+    """Cells that the numbers of a column take; 0 for a column of text."""
+    if not all(isinstance(r.get(key), Mapping) for r in rows):
+        return 0
+    return max((_cells(str(r[key]["shown"])) for r in rows), default=0)
 
 
 def _cells(text: str) -> int:
