@@ -109,13 +109,14 @@ def precision(value: str | float) -> float:
 
 def _read(value: str | float, unit: str) -> float:
     if unit == "date":
-        return float(date.fromisoformat(str(value)).toordinal()) if _is_day(str(value)) else _no()
+        return _read_day(str(value))
     return units.parse(value, unit)
 
 
-def _no() -> float:
+def _read_day(text: str) -> float:
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return float(date.fromisoformat(text).toordinal())
+    except ValueError:  # such as 30 February
+        pass
     raise CharesError("not-a-day", "a day is wanted")
-
-
-def _is_day(text: str) -> bool:
-    return re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None
