@@ -194,6 +194,18 @@ def test_a_part_that_no_stage_answers_is_named() -> None:
     assert "market" in warning
 
 
+@pytest.mark.parametrize(("setting", "code"), [("train.precision=fp4", "no-such-format")])
+def test_a_format_that_the_chip_lacks_is_refused(setting: str, code: str) -> None:
+    text = (
+        "name: x\nas_of: 2025-01-01\nfleet: [{chip: h100-sxm, count: 64}]\n"
+        "train: {model: llama-3-8b, tokens: 1 Ttoken, seq_len: 8192, global_batch: 128}"
+    )
+    with pytest.raises(chares.CharesError) as caught:
+        plan(chares.parse_case(text, changes=[setting]))
+    assert caught.value.code == code
+    assert caught.value.where.startswith("train.")
+
+
 def test_an_unknown_figure_is_named_with_its_neighbours() -> None:
     with pytest.raises(chares.CharesError, match=r"bill\.total"):
         plan("colossus-1").figure("bill.totl")

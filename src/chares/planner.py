@@ -236,4 +236,4 @@ def strategies(
         per_hour = rent_of(chip, on or date.today(), facts)
     else:
         per_hour = hourly_price * HOUR
-    return search.ask(model, chip, count, facts, hourly_price=per_hour, **options)
+    return search.ask(model, chip, count, facts, hourly_price=per_hour, on=on, **options)

@@ -28,7 +28,7 @@ JOB = (
     click.option("--precision", type=PRECISIONS, default="bf16", show_default=True),
     click.option("--price", "hourly_price", callback=quantity("USD/chip/h"),
                  help="Rent, such as '2 USD/chip/h'."),
-    click.option("--on", type=DAY, help="Day of the price (default: today)."),
+    click.option("--on", type=DAY, help="Day of price and software."),
 )  # fmt: skip
 
 

@@ -202,7 +202,7 @@ def question_for(
     if global_batch is None:
         global_batch = suited_batch(count, SEQUENCES * LENGTH // seq_len)
         assumed.append(f"batch: {global_batch:,} sequences, which {count:,} chips can divide")
-    _check_precision(precision, hardware, chip)
+    check_precision(precision, hardware, chip)
     asked = asking(
         shape, hardware, fit, count, seq_len, global_batch, precision,
         tokens=tokens or 0.0, hourly_price=hourly_price or 0.0,
@@ -254,12 +254,15 @@ def space_for(asked: Asked) -> Space:
     )
 
 
-def _check_precision(precision: str, hardware: Hardware, chip: str) -> None:
+def check_precision(
+    precision: str, hardware: Hardware, chip: str, where: str = "--precision"
+) -> None:
+    """Raises `InputError` (``no-such-format``) for a format that the chip lacks."""
     bits8, bits4 = precision in ("fp8", "mxfp8", "fp8-block"), precision == "nvfp4"
     if (bits8 and not hardware.peak_8) or (bits4 and not hardware.peak_4):
         raise InputError(
             "no-such-format",
             f"`{chip}` has no {precision} units",
-            where="--precision",
+            where=where,
             hint="choose bf16, or another chip",
         )

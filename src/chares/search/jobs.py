@@ -23,7 +23,7 @@ from chares.model import (
     setting_of,
     shape_figures,
 )
-from chares.search.asking import asking, space_for
+from chares.search.asking import asking, check_precision, space_for
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
 from chares.search.job_figures import (
@@ -175,6 +175,9 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
         tokens=train.tokens,
     )
     found = None
+    check_precision(
+        _FORMATS.get(train.precision, train.precision), asked.hardware, chip, "train.precision"
+    )
     shared = {"global_batch": batch, "seq_len": seq}  # what the case says, not the strategy
     if train.strategy is not None:
         split = _fixed(case, train, asked, chips, shared, facts)
