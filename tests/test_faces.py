@@ -217,12 +217,23 @@ def test_why_goes_down_to_sources(run: Any) -> None:
     assert len(run("why", "colossus-1", "run.training_time", "--depth", "1")[1]) < len(out)
 
 
-def test_a_closed_pipe_is_no_error() -> None:
-    command = f"{sys.executable} -m chares plan colossus-1 | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("Colossus 1")
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
+SMALL = "train --model llama-2-7b --chip h100-sxm --count 16"
+
+
+@pytest.mark.parametrize(
+    "command", ["plan colossus-1", SMALL, f"{SMALL} --json", f"{SMALL} --launch megatron"]
+)
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_a_closed_pipe_is_no_error(command: str, reader: str) -> None:
+    script = f"{sys.executable} -m chares {command} | {reader}; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_a_ranking_is_as_of_the_day_that_was_asked_for(run: Any) -> None:
+    first = run(*SMALL.split(), "--on", "2024-03-01")[1].splitlines()[0]
+    assert first.endswith("as of 2024-03-01")
 
 
 @pytest.mark.parametrize("option", [("--tokens", "-5 Ttoken"), ("--price", "0 USD/chip/h")])

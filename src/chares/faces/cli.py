@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -55,6 +56,16 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that went away (head, less) is no error."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()  # else what is left would fail at exit
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return code
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:
             from chares.errors import UnknownName
@@ -88,7 +99,4 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         click.echo("stopped", err=True)
         code = 130
-    except BrokenPipeError:  # the reader (head, less) went away
-        sys.stderr.close()
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)

@@ -57,7 +57,7 @@ def ranking_outline(answer: Answer, sizes: Sequence[Size] = ()) -> dict[str, Any
         "name": f"{answer.model} on {asked.n_chips:,} {answer.chip}",
         "about": f"sequences of {asked.seq_len:,} tokens, {asked.global_batch:,} in a step, "
         f"{answer.question.precision}",
-        "as_of": date.today().isoformat(),
+        "as_of": (answer.question.on or date.today()).isoformat(),
         "known_by": None,
         "lang": "en",
         "answer": _answer(answer),

@@ -49,6 +49,7 @@ class Question:
     precision: str
     asked: Asked
     assumed: tuple[str, ...] = ()
+    on: date | None = None  # day of the price and the software, where one was given
 
     def at(self, count: int, global_batch: int) -> Question:
         """The same job on another number of chips and with another batch."""
@@ -207,7 +208,7 @@ def question_for(
         shape, hardware, fit, count, seq_len, global_batch, precision,
         tokens=tokens or 0.0, hourly_price=hourly_price or 0.0,
     )  # fmt: skip
-    return Question(model, chip, precision, asked, tuple(assumed))
+    return Question(model, chip, precision, asked, tuple(assumed), on)
 
 
 def suited_batch(count: int, least: int) -> int:
