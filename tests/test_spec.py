@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import date
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from chares.errors import CharesError, InputError, InputErrors, UnknownName
 from chares.ledger import Estimate
 from chares.spec import Case, parse_case, read_case, shipped_cases
+from chares.spec.findings import EXAMPLES
 from chares.spec.intake import MAX_BYTES, MAX_FINDINGS, MAX_NODES
 
 FULL = """\
@@ -156,20 +158,33 @@ WRONG = [  # text below the head, code, place, what the message or the hint must
     ("fleet: [{chip: h100, count: -5}]", "not-positive", 3, "must be above 0"),
     ("fleet: [{chip: h100, count: 5 W}]", "unit-mismatch", 3, "a pure number is wanted"),
     ("fleet: [{chip: '', count: 5}]", "bad-name", 3, "is empty"),
-    ("fleet: {chip: h100, count: 5}", "tuple-type", 3, "`fleet`"),
+    ("fleet: {chip: h100, count: 5}", "wrong-type", 3,
+     "must be a list, at x.yaml:3\nhint: write `fleet: [{chip: h100-sxm, count: 8192"),
+    ("fleet: [h100]", "wrong-type", 3, "write `- {chip: h100-sxm,"),
+    ("fleet:", "wrong-type", 3, "`fleet` is empty, and must be a list"),
+    ("site: memphis", "wrong-type", 3, "write `site: {place: memphis,"),
+    ("train: {model: 5}", "wrong-type", 3, "is `5`, and must be a text"),
+    ("train: {seq_len: 1.5}", "not-a-number", 3, "a number above 0 and at most 1,000,000,000"),
+    ("train: {mfu: [1]}", "not-a-quantity", 3, "a share is wanted, such as `40 %`"),
+    ("train: {strategy: {overlap_tp: 3}}", "out-of-range", 3, "is 3, not between 0 and 1"),
+    ("staff: {people: ten}", "not-a-number", 3, "must be a whole number"),
+    ("market: {company: a, price: 5, shares: 1}", "unit-missing", 3, "is `5`, which has no unit"),
+    ("permit: {biological: perhaps}", "not-a-choice", 3, "choose `true` or `false`"),
+    ("claims: [{id: A b, says: b, about: c, value: 1}]", "bad-name", 3, "such as `final-run-cost`"),
+    ("site: {pue: 0.5}", "out-of-range", 3, "at least 1, at x.yaml:3\nhint: a number at"),
     ("train: {mfu: 140 %}", "out-of-range", 3, "not between 0 and 1"),
     ("train: {mfu: {low: 0.5, likely: 0.4, high: 0.6}}", "bad-interval", 3, "low <= likely"),
     ("train: {mfu: {low: 0.5}}", "bad-interval", 3, "low, likely and high"),
     ("train: {precision: fp7}", "not-a-choice", 3, "'bf16'"),
     ("train: {seq_len: true}", "not-a-number", 3, "is not a number"),
-    ("train: {seq_len: 0}", "greater-than", 3, "`train.seq_len`"),
+    ("train: {seq_len: 0}", "out-of-range", 3, "`train.seq_len` is 0; it must be above 0"),
     ("train: {start: 2025-02-30}", "not-a-day", 3, "write 2025-07-22"),
     ("train: {start: 20250222}", "not-a-day", 3, "write 2025-07-22"),
     ("train: {start: 2025-W01-1}", "not-a-day", 3, "write 2025-07-22"),
-    ("site: {pue: nan}", "less-than-equal", 3, "`site.pue`"),
+    ("site: {pue: nan}", "out-of-range", 3, "`site.pue`"),
     ("staff: {people: 5, months: 1e400}", "bad-number", 3, "too large"),
     ("finance: {interest: 1e-400}", None, 0, ""),  # is zero, and zero is fine
-    ("permit: {destination: China}", "string-pattern-mismatch", 3, "`permit.destination`"),
+    ("permit: {destination: China}", "not-a-country", 3, "such as `CN`"),
     ("claims: [{id: a, says: b, about: c, value: true}]", "not-a-quantity", 3, "`122 day`"),
     ("claims: [{id: a, says: b, about: c, value: [1]}]", "not-a-quantity", 3, "`122 day`"),
     ('about: "\\e[2J"', "bad-text", 3, "do not print"),
@@ -277,10 +292,10 @@ def test_settings_are_taken_in_order() -> None:
         ("finance.life=5 W", "unit-mismatch", "a duration is wanted"),
         ("fleet.²=5", "unknown-key", "`fleet[0].²`"),
         ("fleet." + "9" * 5000 + "=5", "bad-set", "no entry"),
-        ("fleet.0=5", "model-type", "`fleet[0]`"),
+        ("fleet.0=5", "wrong-type", "`fleet[0]`"),
         ("finance.life=[", "bad-yaml", "not valid YAML"),
         ("finance.life=*x", "alias", "aliases"),
-        ("fleet=5", "tuple-type", "`fleet`"),
+        ("fleet=5", "wrong-type", "`fleet`"),
     ],
 )
 def test_a_setting_that_cannot_be_used_says_so_itself(change: str, code: str, says: str) -> None:
@@ -433,3 +448,40 @@ def test_a_huge_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_case(file)
     assert caught.value.code == "too-large"
+
+
+WRONG_VALUES = [5, 1.5, -1, 10**12, "x" * 300, "A b", [], {}, [1], {"a": 1}, True, None]
+
+
+def test_every_finding_of_the_library_is_put_in_our_words() -> None:
+    """None speaks of tuples, models or patterns, nor has one of the library's names as its code."""
+    parts = json.loads(json.dumps(Case.model_json_schema()))["$defs"]
+    bodies = [{name: wrong} for name in Case.model_fields for wrong in WRONG_VALUES]
+    for name, kind in [("site", "Site"), ("train", "Train"), ("permit", "Permit"),
+                       ("finance", "Finance"), ("staff", "Staff"), ("market", "Market"),
+                       ("serve", "Serve")]:  # fmt: skip
+        bodies += [{name: {k: w}} for k in parts[kind]["properties"] for w in WRONG_VALUES]
+    for name, kind in [("fleet", "Batch"), ("claims", "Claim")]:
+        bodies += [{name: [{k: w}]} for k in parts[kind]["properties"] for w in WRONG_VALUES]
+    split = parts["Split"]["properties"]
+    bodies += [{"train": {"strategy": {k: w}}} for k in split for w in WRONG_VALUES]
+    for body in bodies:
+        content = {"name": "x", "as_of": "2025-07-22"} | body
+        result = case_or_error(json.dumps(content))
+        if isinstance(result, CharesError):
+            text = str(result).replace("[wrong-type]", "")
+            assert not re.search(r"tuple|valid|model_|pattern|[Ii]nput should|-type\]", text), text
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_the_examples_of_the_hints_can_be_used_as_they_stand(path: str) -> None:
+    *outer, last = path.replace("[]", "").split(".")
+    body = f"{last}: " + (f"[{EXAMPLES[path]}]" if path.endswith("[]") else EXAMPLES[path])
+    for part in reversed(outer):
+        body = f"{part}: {{{body}}}"
+    assert parse_case(HEAD + body)
+
+
+def test_a_case_that_is_not_there_may_be_a_file_that_is_not_there() -> None:
+    with pytest.raises(UnknownName, match=r"colossus-1.*path of a file, such as `my.yaml`"):
+        read_case("colossus-2")

@@ -23,6 +23,7 @@ def _convert(unit: str, value: Any) -> float:
 
 LEAST, MOST = 1e-30, 1e45  # SI, any unit: products of a few amounts stay within a float's range
 MOST_CHIPS = 1e9
+A_SHARE = "a share is wanted, such as `40 %`"
 
 
 def _positive(value: float) -> float:
@@ -30,7 +31,9 @@ def _positive(value: float) -> float:
         raise PydanticCustomError("not-positive", "must be above 0", {"hint": ""})
     if not LEAST <= value <= MOST:
         raise PydanticCustomError(
-            "out-of-range", "{v} is beyond any sense", {"v": f"{value:g}", "hint": "check its unit"}
+            "out-of-range",
+            "is {v}, beyond any sense",
+            {"v": f"{value:g}", "hint": "check its unit"},
         )
     return value
 
@@ -39,7 +42,7 @@ def _whole(value: float) -> float:
     if value != round(value) or value > MOST_CHIPS:
         hint = f"a whole number up to {MOST_CHIPS:,.0f}"
         raise PydanticCustomError(
-            "out-of-range", "{v} is not a number of chips", {"v": f"{value:g}", "hint": hint}
+            "out-of-range", "is {v}, not a number of chips", {"v": f"{value:g}", "hint": hint}
         )
     return value
 
@@ -72,11 +75,16 @@ Count = Annotated[
 
 
 def _share(value: Any) -> float:
-    share = _convert("1", value)
+    try:
+        share = _convert("1", value)
+    except PydanticCustomError as bad:
+        if bad.type != "not-a-quantity":
+            raise
+        said = {"v": shorten(value), "hint": A_SHARE}
+        raise PydanticCustomError("not-a-quantity", "is `{v}`, not a share", said) from None
     if not 0 <= share <= 1:
-        raise PydanticCustomError(
-            "out-of-range", "{v} is not between 0 and 1", {"v": shorten(value), "hint": "`40 %`"}
-        )
+        said = {"v": shorten(value), "hint": A_SHARE}
+        raise PydanticCustomError("out-of-range", "is {v}, not between 0 and 1", said)
     return share
 
 

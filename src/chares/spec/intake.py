@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from chares.errors import (
     CharesError,
     InputError,
     UnknownName,
-    did_you_mean,
     raise_all,
     shorten,
 )
 from chares.facts import Node, read_document
 from chares.spec.case import Case
+from chares.spec.findings import in_words
 
 MAX_BYTES = 500_000  # a case is a page or two; Colossus 1 has 6,000
 MAX_NODES = 20_000
@@ -42,7 +41,9 @@ def read_case(name: str | Path, changes: Sequence[str] = ()) -> Case:
     if len(str(name)) > 1000 or not path.is_file():
         cases = shipped_cases()
         if str(name) not in cases:
-            raise UnknownName("case", str(name), cases)
+            unknown = UnknownName("case", str(name), cases)
+            unknown.hint += "; or give the path of a file, such as `my.yaml`"
+            raise unknown
         path = cases[str(name)]
     try:
         with path.open("rb") as file:
@@ -115,7 +116,7 @@ def _finding(error: Mapping[str, Any], root: Node) -> CharesError:
     path = "".join(words).lstrip(".") or "the case"
     line = node.line if error["type"] != "extra_forbidden" else (node.key_line or node.line)
     where = _place(node, line)
-    code, message, hint = _words(error, loc)
+    code, message, hint = in_words(error, loc)
     return InputError(code, f"`{shorten(path, 80)}` {message}", where=where, hint=hint)
 
 
@@ -129,46 +130,6 @@ def _step_in(node: Node, part: Any) -> Node:
         entry: Node = inside[part]
         return entry
     return node
-
-
-def _words(error: Mapping[str, Any], loc: Sequence[Any]) -> tuple[str, str, str]:
-    kind, context = str(error["type"]), error.get("ctx", {})
-    if kind == "extra_forbidden":
-        keys = _fields(loc[:-1])
-        return "unknown-key", "is not a key that is read here", did_you_mean(str(loc[-1]), keys)
-    if kind == "missing":
-        return "missing-key", "is needed and missing", "add it; see `chares schema`"
-    if kind == "literal_error":
-        return "not-a-choice", f"is {shorten(error['input'])}", f"choose {context['expected']}"
-    message = str(error["msg"])
-    message = message[0].lower() + message[1:]
-    if context.get("hint") is not None:  # one of our own, with code and hint
-        return kind, _of(message), context["hint"]
-    given = shorten(error["input"]) if not isinstance(error["input"], (dict, list)) else "a part"
-    return kind.replace("_", "-"), f"is {given}: {message}", "see `chares schema`"
-
-
-def _of(message: str) -> str:
-    """A message that begins with the quoted value, made to follow the key's name."""
-    return f"is {message.replace(' is ', ', ', 1)}" if message.startswith("`") else message
-
-
-def _fields(loc: Sequence[Any]) -> list[str]:
-    """The keys that a part takes, found by walking the model along ``loc``."""
-    model: Any = Case
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        info: FieldInfo | None = model.model_fields.get(part)
-        model = next((m for m in _models(info.annotation if info else None)), model)
-    return list(model.model_fields)
-
-
-def _models(annotation: Any) -> Iterator[Any]:
-    if hasattr(annotation, "model_fields"):
-        yield annotation
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _models(inner)
 
 
 def _set(root: Node, change: str) -> None:
