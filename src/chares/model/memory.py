@@ -9,6 +9,7 @@ import numpy as np
 
 from chares.model.activations import Activations, layer_activations
 from chares.model.schedule import in_flight, weight_copies
+from chares.model.spans import Span
 from chares.model.strategy import OPERAND_BITS
 
 if TYPE_CHECKING:
@@ -83,22 +84,24 @@ class _State:
         return self.weights + self.gradients + self.optimizer + self.gathered + self.ahead
 
 
-def memory_use(a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Memory:
+def memory_use(
+    a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration,
+    span: Span | None = None,
+) -> Memory:  # fmt: skip
     """Peak bytes of one accelerator: the first or the last stage, whichever holds more.
 
     The first has most micro-batches in flight, the last the logits; both hold a table of the
-    vocabulary. Where layers do not divide they are given fewer (as `schedule.split`).
+    vocabulary. Where layers do not divide they are given fewer (as `schedule.split`). ``span``:
+    look at these stages only, of the ``s.pp`` of the pipeline.
     """
+    span = span or Span.whole(shape, s)
     held = layer_activations(a, shape, s, c.imbalance)
     owners = Owners.of(s)
-    depth = shape.n_layers + shape.mtp_layers
-    most = np.ceil(depth / s.pp)
-    short = (most * s.pp - depth) * np.greater(s.pp, 1)
-    ends = most - np.greater_equal(short, 2), most - np.greater_equal(short, 1)
-    early = _passing(a, shape, s, c, held, ends[0], last=False)
-    late = _passing(a, shape, s, c, held, ends[1], last=True)
+    ends = span.ends(s.pp)
+    early = _passing(a, shape, s, c, held, ends[0], span, last=False)
+    late = _passing(a, shape, s, c, held, ends[1], span, last=True)
     state = _state(a, shape, s, owners, ends[0])
-    if np.any(short):
+    if np.any(np.not_equal(*ends)):
         other = _state(a, shape, s, owners, ends[1])
         later = np.greater(other.held + sum(late), state.held + sum(early))
         state = _choose(later, other, state)
@@ -169,15 +172,16 @@ def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) ->
 
 
 def _passing(
-    a: Layers, shape: Shape, s: Strategy, c: Calibration, held: Activations, layers: Num, *,
-    last: bool,
+    a: Layers, shape: Shape, s: Strategy, c: Calibration, held: Activations, layers: Num,
+    span: Span, *, last: bool,
 ) -> tuple[Num, Num, Num]:  # fmt: skip
-    """Activations in flight, logits, and the layer at work, on the first or the last stage.
+    """Activations in flight, logits, and the layer at work, on the first or last stage of a span.
 
     The logits and their gradients are gone when the backward pass reaches the layers: the larger
     of the two counts. A pipeline keeps what it received of every micro-batch in flight.
     """
-    flying = in_flight(s.schedule, s.pp, s.vp, s.micro_batches, s.pp - 1 if last else 0)
+    stage = span.before + (span.stages - 1 if last else 0)
+    flying = in_flight(s.schedule, s.pp, s.vp, s.micro_batches, stage)
     split = np.where(np.greater(s.sp, 0), s.tp, 1.0)
     received = a.tokens * 2.0 * shape.d_model / split * np.greater(s.pp, 1)
     kept = (held.kept * layers * c.activation_memory + received) * flying
@@ -187,8 +191,7 @@ def _passing(
     loss = c.logit_bytes * np.where(np.less(s.fused, 1), EAGER, 1.0)
     loss = np.where(np.greater(s.lean_loss, 0), LEAN, loss)
     logits = a.tokens * (shape.vocab / s.tp) * loss
-    if not last:
-        logits = logits * np.equal(s.pp, 1)
+    logits = logits * (span.closing(s.pp) if last else np.equal(s.pp, 1))
     head = np.greater(logits, work)
     return kept, head * logits, np.where(head, 0.0, work)
 

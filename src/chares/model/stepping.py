@@ -81,16 +81,18 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     m = s.micro_batches
     work = _Work.of(layers, shape, s, hardware, c)
     bubble = _idle(layers, s, work)
-    host = m * (_slower(work.stage, work.layers * layers.host) - work.stage)
+    host = m * (slower(work.stage, work.layers * layers.host) - work.stage)
     pp = _pipeline_sends(layers, shape, s, hardware, c, links)
-    dp, optimizer = _gradients(layers, shape, s, hardware, c, links, work)
+    dp, optimizer = gradients(
+        layers, shape, s, hardware, c, links, work.stage, np.ceil(shape.n_layers / s.pp)
+    )
     state, moved = offload_times(layers, shape, s, hardware, work.stage, work.layers)
     n = work.layers * m
     parts = {
         "linear": n * layers.linear,
         "attention": n * layers.attention,
         "experts": n * layers.experts,
-        "elementwise": n * (layers.elementwise + _accumulation(layers, s, c, hardware)),
+        "elementwise": n * (layers.elementwise + accumulation(layers, s, c, hardware)),
         "routing": n * layers.routing,
         "head": m * (work.stage - work.layers * work.layer),
         "tp": n * layers.tp_exposed,
@@ -135,7 +137,7 @@ class _Work:
         Where layers do not divide the first and last stages are given fewer (Megatron's
         uneven split), never padded.
         """
-        layer = _accumulation(a, s, c, hardware) + (
+        layer = accumulation(a, s, c, hardware) + (
             a.linear + a.attention + a.experts + a.elementwise + a.routing
             + a.tp_exposed + a.cp_exposed + a.ep_exposed
         )  # fmt: skip
@@ -166,14 +168,14 @@ def _both_ways(a: Layers, s: Strategy) -> Layers:
     return replace(a, ep_exposed=np.where(both, a.ep_both_ways, a.ep_exposed))
 
 
-def _slower(device: Num, host: Num) -> Num:
+def slower(device: Num, host: Num) -> Num:
     """The longer of two times that run side by side, rounded where they are near: the 4-norm."""
     a, b = device * device, host * host
     longer: Num = np.sqrt(np.sqrt(a * a + b * b))[()]
     return longer
 
 
-def _accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
+def accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
     """Seconds in which a layer's gradients of a micro-batch are added to their sum in memory."""
     own = np.asarray(s.zero) < 3
     # a term that does not vary stays clear of the axis of ZeRO, which the search relies on
@@ -206,11 +208,12 @@ def _pipeline_sends(
     return exposed
 
 
-def _gradients(
+def gradients(
     a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration, links: Links,
-    work: _Work,
+    stage: Num, stage_layers: Num,
 ) -> tuple[Num, Num]:  # fmt: skip
-    """Exposed seconds of data-parallel communication, and seconds of the optimizer.
+    """Exposed seconds of data-parallel communication, and seconds of the optimizer, on a stage of
+    ``stage_layers`` layers; a micro-batch of ``stage`` seconds may hide some.
 
     ZeRO 0: all-reduce of the gradients. 1, 2: reduce-scatter, then all-gather of the weights.
     3: gathers before each forward and backward, a reduce-scatter after it, each micro-batch.
@@ -222,7 +225,6 @@ def _gradients(
     shard = np.where(np.asarray(s.shard_group) > 0, np.minimum(s.shard_group, ranks), ranks)
     inside = Group.place(shard, s.tp, domain)
     across = Group.place(ranks / shard, s.tp * shard, domain)
-    stage_layers = np.ceil(shape.n_layers / s.pp)
     dense = stage_layers * a.dense_parameters + a.head_parameters * (
         1.0 + (s.pp == 1) * (1.0 - shape.tied)
     )
@@ -240,7 +242,6 @@ def _gradients(
     expert_scatter = some * gather_time(experts * gradient, expert_group, links)
     zero = np.asarray(s.zero)
     overlap = c.overlap_dp * s.overlap_dp
-    stage = work.stage
     # once a step: behind the last micro-batch's backward, and the first one's forward
     reduce = scatter + expert_scatter + replicas
     restore = np.where(zero == 0, scatter + expert_scatter, gather + expert_gather)
