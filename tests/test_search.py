@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chares.facts import Facts
-from chares.model import SCHEDULES, Strategy, predict
+from chares.model import SCHEDULE_RULES, SCHEDULES, Strategy, allowed, predict
 from chares.search import (
     Asked,
     Candidate,
@@ -28,6 +28,7 @@ from chares.search import (
     sizes,
     suited_batch,
 )
+from chares.search.space import broken_rule
 
 ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE = range(4)
 
@@ -74,7 +75,7 @@ def legal(asked: Asked, p: dict[str, int]) -> bool:
         return False
     dp = n // ways
     split_experts = p["tp"] if p["etp"] else 1
-    if asked.seq_len % (2 * p["cp"]) or batch % (dp * p["micro_batch"]):
+    if (p["cp"] > 1 and asked.seq_len % (2 * p["cp"])) or batch % (dp * p["micro_batch"]):
         return False
     if p["tp"] == 1 and (p["sp"] or p["etp"] or not p["overlap_tp"]):
         return False  # nothing to share, to split or to overlap
@@ -88,10 +89,10 @@ def legal(asked: Asked, p: dict[str, int]) -> bool:
         return False
     if p["schedule"] != ONE_F_ONE_B and (p["pp"] == 1 or chunked):
         return False
-    if p["schedule"] in (ZBV, DUALPIPE) and (layers < 2 * p["pp"] or micro < 2 * p["pp"]):
-        return False
-    if p["schedule"] == DUALPIPE and p["pp"] % 2:
-        return False
+    if p["schedule"] == ZBV and layers < 2 * p["pp"]:
+        return False  # a V has two chunks on each device
+    if p["schedule"] == DUALPIPE and (p["pp"] % 2 or micro % 2 or micro < 2 * p["pp"]):
+        return False  # half of the micro-batches enters at either end
     replicas = dp * p["cp"]
     if replicas == 1:  # nothing to shard or to reduce
         return not p["zero"] and not p["sharded_in_node"] and bool(p["overlap_dp"])
@@ -152,6 +153,26 @@ def test_loops_find_the_same(name: str, request: pytest.FixtureRequest) -> None:
     np.testing.assert_allclose(points(found.pareto), front, rtol=1e-12)
     assert found.smallest is not None
     assert found.smallest.memory_bytes == pytest.approx(min(r[1] for r in rows), rel=1e-12)
+
+
+@given(
+    tp=st.sampled_from([1, 2, 3, 8]), pp=st.sampled_from([1, 2, 3, 4, 5, 8, 64]),
+    vp=st.integers(1, 4), schedule=st.integers(0, 3), micro_batch=st.integers(1, 3),
+)  # fmt: skip
+def test_a_single_strategy_is_held_to_the_rules_of_the_search(
+    facts: Facts, tp: int, pp: int, vp: int, schedule: int, micro_batch: int
+) -> None:
+    asked = question_for("llama-2-7b", "a100-sxm-80gb", 120, facts, global_batch=240).asked
+    p = dict(
+        tp=tp, pp=pp, cp=1, sp=0, ep=1, etp=0, vp=vp, schedule=schedule, micro_batch=micro_batch,
+        overlap_tp=1, overlap_dp=1, zero=0, sharded_in_node=0, balance=0,
+    )  # fmt: skip
+    strategy = replace(strategy_of(asked, p, (0, 1.0)), dp=float(120 // (tp * pp)))
+    reason = broken_rule(strategy, asked.shape, asked.n_chips)
+    assert (reason == "") == legal(asked, p)
+    assert reason not in SCHEDULE_RULES or not allowed(
+        schedule, pp, vp, 240 // max(1, 120 // (tp * pp) * micro_batch), 32
+    )
 
 
 # counts -----------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chares.ledger import Num
 
 # `vp` > 1 with 1F1B is the interleaved schedule
@@ -220,24 +222,54 @@ def weight_copies(schedule: Num, p: Num) -> Num:
     return _where(twice, 2.0, 1.0)
 
 
-def allowed(schedule: Num, p: Num, vp: Num, m: Num, n_layers: Num) -> Any:
-    """Whether the schedule exists: enough layers for all chunks, micro-batches in whole groups.
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the rules of the schedules look at."""
 
-    Interleaved: Megatron-LM asks for m = k p; DualPipe: p and m even, m >= 2 p.
-    """
-    chunks = np.where(np.equal(schedule, ZBV), 2, np.maximum(vp, 1)) * p
-    single = np.equal(vp, 1)
-    exists = _select(
-        schedule,
-        {
-            ONE_F_ONE_B: lambda: single | (np.greater(p, 1) & np.equal(m % p, 0)),
-            ZB_H1: lambda: single,
-            ZBV: lambda: single & np.greater(p, 1),
-            DUALPIPE: lambda: single & np.equal(p % 2, 0) & np.equal(m % 2, 0) & (m >= 2 * p),
-            GPIPE: lambda: single,
-        },
-    )
-    return np.logical_and(np.greater_equal(n_layers, chunks), exists)[()]
+    schedule: Num
+    p: Num  # devices
+    vp: Num  # chunks a device
+    m: Num  # micro-batches
+    layers: Num
+    balance: Num = 0.0  # above 0: stages may have different numbers of layers
+
+
+def _chunks_fill(x: Stages) -> Any:
+    divide = np.equal(x.layers % (x.p * x.vp), 0)
+    uneven = np.greater(x.balance, 0) & np.greater_equal(x.layers, x.p * x.vp)
+    return np.equal(x.vp, 1) | (np.greater(x.p, 1) & (divide | uneven))
+
+
+#: what a schedule asks for, by what is said of a strategy that breaks it. Interleaved: Megatron-LM
+#: asks for m = k p. ZBV: PyTorch's ScheduleZBVZeroBubble. DualPipe: what the published dualpipe.py
+#: asserts.
+SCHEDULE_RULES: dict[str, Callable[[Stages], Any]] = {
+    "more stages than layers": lambda x: np.less_equal(x.p, x.layers),
+    "layers do not divide into chunks": _chunks_fill,
+    "one stage needs no schedule": lambda x: np.greater(x.p, 1) | np.equal(x.schedule, ONE_F_ONE_B),
+    "one stage has nothing to even out": lambda x: np.greater(x.p, 1) | np.equal(x.balance, 0),
+    "schedule has chunks of its own": lambda x: (
+        np.equal(x.vp, 1) | np.equal(x.schedule, ONE_F_ONE_B)
+    ),
+    "micro-batches do not fill the pipeline": lambda x: np.equal(x.vp, 1) | np.equal(x.m % x.p, 0),
+    "too few layers for the two chunks of ZBV": lambda x: (
+        np.not_equal(x.schedule, ZBV) | np.greater_equal(x.layers, 2 * x.p)
+    ),
+    "DualPipe needs an even number of stages": lambda x: (
+        np.not_equal(x.schedule, DUALPIPE) | np.equal(x.p % 2, 0)
+    ),
+    "DualPipe needs an even number of micro-batches, two a stage": lambda x: (
+        np.not_equal(x.schedule, DUALPIPE) | (np.equal(x.m % 2, 0) & (x.m >= 2 * x.p))
+    ),
+}
+
+
+def allowed(schedule: Num, p: Num, vp: Num, m: Num, n_layers: Num, balance: Num = 0.0) -> Any:
+    """Whether the schedule exists on ``p`` devices with ``vp`` chunks each: it breaks none of
+    `SCHEDULE_RULES`, which the search counts one by one."""
+    stages = Stages(schedule, p, vp, m, n_layers, balance)
+    kept = np.broadcast_arrays(*(rule(stages) for rule in SCHEDULE_RULES.values()))
+    return np.logical_and.reduce(kept)[()]
 
 
 def split(

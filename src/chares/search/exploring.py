@@ -13,7 +13,7 @@ import numpy as np
 
 from chares.errors import UnknownName
 from chares.search.blocks import Asked, Block, evaluate
-from chares.search.reducing import CODED, ByValue, Candidate, Heat, Part, merge_front, reduce
+from chares.search.reducing import CODED, ByValue, Candidate, Heat, Known, Part, merge_front, reduce
 from chares.search.space import Layouts, Space, layouts
 
 if TYPE_CHECKING:
@@ -66,12 +66,19 @@ class _State:
         """Seconds beyond which a row is not among the best."""
         return self.best[-1].step_time_s if len(self.best) == self.keep else np.inf
 
+    @property
+    def known(self) -> Known:
+        """What the next block has to beat."""
+        smallest = self.smallest.memory_bytes if self.smallest else np.inf
+        return Known(self.slowest, smallest, self.front)
+
     def add(self, part: Part) -> None:
         """Merge a part, in the order of the search."""
         self.legal += part.rows
         self.feasible += part.feasible
-        if self.smallest is None or part.smallest.memory_bytes < self.smallest.memory_bytes:
-            self.smallest = part.smallest
+        least = part.smallest
+        if least and (self.smallest is None or least.memory_bytes < self.smallest.memory_bytes):
+            self.smallest = least
         if part.best:
             self.best = sorted([*self.best, *part.best], key=lambda c: c.order)[: self.keep]
         self.front = merge_front(self.front, part.front)
@@ -95,16 +102,14 @@ def explore(
     done so far. Raises `UnknownName` for a dimension that the space lacks.
     """
     start = time.perf_counter()
-    table = layouts(
-        space, asked.shape, asked.hardware, asked.n_chips, asked.global_batch, asked.seq_len
-    )
+    table = layouts(space, asked.shape, asked.n_chips, asked.global_batch, asked.seq_len)
     rejected = dict(table.rejected)
     wanted = _heat(heat, space, table) if heat else None
     state, by_value = _State(keep), ByValue(space, table)
 
     def work(task: Callable[[], Block]) -> tuple[Part, Any]:
         block = task()
-        part = reduce(block, asked.memory_limit, keep, state.slowest, wanted)
+        part = reduce(block, asked.memory_limit, keep, state.known, wanted)
         return part, block.options
 
     tasks = evaluate(asked, space, table, rejected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chares.errors import InputError, NoPlan
@@ -18,10 +19,12 @@ from chares.model import (
     calibration_figures,
     error_figure,
     framework_for,
+    from_config,
     hardware_figures,
     parts_of,
     setting_of,
     shape_figures,
+    shape_of,
 )
 from chares.search.asking import asking, check_precision, space_for
 from chares.search.blocks import Asked
@@ -36,6 +39,7 @@ from chares.search.job_figures import (
     training_step,
 )
 from chares.search.ranking import Ranked, ranked, words
+from chares.search.space import broken_rule
 
 if TYPE_CHECKING:
     from chares.facts import Facts
@@ -121,15 +125,16 @@ def _fleet(case: Case, facts: Facts) -> tuple[str, Figure]:
         count[chip] = count.get(chip, 0.0) + batch.count
     most = max(count, key=lambda c: count[c])
     train = case.train
+    wanted = None
     if train and train.chips:
-        return most, case.given(
-            "train.chips", train.chips, "chip", "chips that train", train.source
-        )
+        wanted = case.given("train.chips", train.chips, "chip", "chips that train", train.source)
+        if train.chips <= sum(count.values()):
+            return most, wanted
     parts = [
         case.given(f"fleet[{i}].count", b.count, "chip", f"{b.chip}: chips", b.source)
         for i, b in enumerate(case.fleet)
-        if facts.resolve("chips", b.chip) == most
-    ]
+        if wanted is not None or facts.resolve("chips", b.chip) == most
+    ]  # no more train than there are
     return most, together(parts) if len(parts) > 1 else parts[0]
 
 
@@ -155,8 +160,7 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
         raise InputError(
             "missing-key", "`train.tokens` is needed with a model", hint="such as `14.8 Ttoken`"
         )
-    model = facts.resolve("models", str(train.model))
-    shape = shape_figures(facts, model)
+    model, shape = _model(str(train.model), facts)
     seq = case.given("train.seq_len", train.seq_len or _context(model, facts), "token", "length")
     batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "batch")
     tokens = case.given("train.tokens", train.tokens, "token", "training tokens", train.source)
@@ -198,6 +202,21 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
         figures["train.state"], bundle.value, strategy, found,
         tuple(_runner_up(r, rows[0]) for r in rows), evidence, warning,
     )  # fmt: skip
+
+
+def _model(name: str, facts: Facts) -> tuple[str, tuple[Figure, ...]]:
+    """Id and shape of a model, or name and shape of the ``config.json`` at a path."""
+    if not name.endswith(".json"):
+        shape_of(facts, name)  # says what else may stand here
+        model = facts.resolve("models", name)
+        return model, shape_figures(facts, model)
+    shape = from_config(Path(name))
+    leaves = (
+        leaf(key, float(facts.changed(key, getattr(shape, f.name))), "1", label=f.name, where=name)
+        for f in fields(Shape)
+        for key in [f"config.shape.{f.name}"]
+    )
+    return name, tuple(leaves)
 
 
 def _runner_up(row: Ranked, first: Ranked) -> dict[str, Any]:
@@ -255,6 +274,13 @@ def _fixed(
         "recompute": RECOMPUTATIONS.index(given.recompute),
     }
     strategy = replace(asked.template, **values)
+    if broken := broken_rule(strategy, asked.shape, asked.n_chips):
+        raise InputError(
+            "impossible-strategy",
+            f"the strategy does not exist: {broken}",
+            where="train.strategy",
+            hint="leave `strategy` out to search the possible ones",
+        )
     told = type(given).model_fields
     leaves = {
         f.name: case.given(f"train.strategy.{f.name}", value, "1", f.name, given.source)
@@ -288,7 +314,8 @@ def _chosen(strategy: Strategy, shared: dict[str, Figure]) -> tuple[Figure, ...]
 
 
 def _or(facts: Facts, subject: str, quantity: str, default: float) -> float:
-    return float(facts.get(subject, quantity).value) if facts.has(subject, quantity) else default
+    known = subject in facts and facts.has(subject, quantity)
+    return float(facts.get(subject, quantity).value) if known else default
 
 
 def _context(model: str, facts: Facts) -> int:

@@ -45,7 +45,7 @@ class Part:
 
     rows: int
     feasible: int
-    smallest: Candidate
+    smallest: Candidate | None  # None where one known is smaller
     best: list[Candidate]
     front: list[Candidate]
     kind: int
@@ -55,18 +55,35 @@ class Part:
     grid: NDArray[np.float64] | None  # s, the fastest of each cell of a heat map
 
 
-def reduce(block: Block, limit: float, keep: int, slowest: float, heat: Heat | None) -> Part:
-    """The part of a block. ``limit`` is bytes; rows slower than ``slowest`` are not among the
-    best."""
+@dataclass(frozen=True)
+class Known:
+    """What earlier blocks found: rows that cannot beat it are not looked at. An older state than
+    the newest one leaves more rows, not others."""
+
+    slowest: float = np.inf  # s, beyond which a row is not among the best
+    smallest: float = np.inf  # bytes
+    front: Sequence[Candidate] = ()
+
+    def beaten_at(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bytes from which on the front beats a row of so many seconds."""
+        times = np.array([c.step_time_s for c in self.front])
+        memory = np.array([np.inf, *(c.memory_bytes for c in self.front)])
+        least: NDArray[np.float64] = memory[np.searchsorted(times, seconds, side="right")]
+        return least
+
+
+def reduce(block: Block, limit: float, keep: int, known: Known, heat: Heat | None) -> Part:
+    """The part of a block. ``limit`` is bytes."""
     fit = block.memory <= limit
     fits = np.flatnonzero(fit)
     times = np.where(fit, block.step_time, np.inf).reshape(block.shape)
+    least = int(np.argmin(block.memory))
     return Part(
         block.step_time.size,
         len(fits),
-        _candidate(block, int(np.argmin(block.memory))),
-        _best(block, fits, keep, slowest),
-        _front(block, fits),
+        _candidate(block, least) if block.memory[least] < known.smallest else None,
+        _best(block, fits, keep, known.slowest),
+        _front(block, fits, known),
         block.kind,
         block.layouts,
         times.min(axis=(1, 2, 3)),
@@ -94,11 +111,12 @@ def _best(block: Block, fits: NDArray[np.intp], keep: int, slowest: float) -> li
     return [_candidate(block, int(fits[i])) for i in order]
 
 
-def _front(block: Block, fits: NDArray[np.intp]) -> list[Candidate]:
-    """Rows than which no other of the block is both faster and smaller."""
+def _front(block: Block, fits: NDArray[np.intp], known: Known) -> list[Candidate]:
+    """Rows than which no other of the block, nor one known, is both faster and smaller."""
+    if known.front:
+        fits = fits[block.memory[fits] < known.beaten_at(block.step_time[fits])]
     if not len(fits):
         return []
-    # one row per layout and layer option may be on the front by time: sort few, not all
     order = fits[np.lexsort((fits, block.memory[fits], block.step_time[fits]))]
     memory = block.memory[order]
     before = np.concatenate([[np.inf], np.minimum.accumulate(memory)[:-1]])

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chares.model import RECOMPUTATIONS, SCHEDULES
+from chares.model import RECOMPUTATIONS, SCHEDULE_RULES, SCHEDULES, Stages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chares.model import Hardware, Shape
+    from chares.model import Hardware, Shape, Strategy
 
 Ints = "NDArray[np.int64]"
 
 #: the fields of a layout, which legality ties together; the rest is free (`Options`)
-LAYOUT = ("tp", "pp", "cp", "sp", "ep", "etp", "micro_batch", "vp", "schedule")
+LAYOUT = ("tp", "pp", "cp", "sp", "ep", "etp", "micro_batch", "vp", "schedule", "balance")
 ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE = (
     SCHEDULES.index(name) for name in ("1f1b", "zb-h1", "zbv", "dualpipe")
 )
-TWO_CHUNKS = (ZBV, DUALPIPE)  # schedules that give each stage two chunks of layers by themselves
 
 #: pipeline schedules that a framework can run
 SCHEDULES_OF = {
@@ -50,6 +49,7 @@ class Space:
     sp: tuple[int, ...] = (0, 1)
     etp: tuple[int, ...] = (0, 1)  # 1: experts are split over the tensor ranks too
     schedule: tuple[int, ...] = (ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE)
+    balance: tuple[int, ...] = (0,)
     recompute: tuple[tuple[int, float], ...] = ()  # (code, share of the layers)
     overlap_tp: tuple[int, ...] = (0, 1)
     fused: tuple[int, ...] = (0, 1)  # 1: fused elementwise kernels
@@ -119,19 +119,17 @@ def default_space(
     )
 
 
-def layouts(
-    space: Space, shape: Shape, hardware: Hardware, n_chips: int, global_batch: int, seq_len: int
-) -> Layouts:
+def layouts(space: Space, shape: Shape, n_chips: int, global_batch: int, seq_len: int) -> Layouts:
     """Every legal layout of the space, and why the others are not."""
     table = _Table(space)
     heads, layers, experts = int(shape.n_heads), int(shape.n_layers), int(shape.n_experts)
-    t = table.cross("tp", "pp", "cp")
-    ways = t["tp"] * t["pp"] * t["cp"]
-    table.keep("heads do not divide by tp", heads % t["tp"] == 0)
-    table.keep("more stages than layers", lambda t: t["pp"] <= layers)
+    table.cross("tp", "pp", "cp")
+    table.keep("heads do not divide by tp", lambda t: heads % t["tp"] == 0)
     table.keep("chips do not divide by tp pp cp", lambda t: n_chips % _ways(t) == 0)
-    del ways
-    table.keep("sequence does not divide by 2 cp", lambda t: seq_len % (2 * t["cp"]) == 0)
+    table.keep(
+        "sequence does not divide by 2 cp",
+        lambda t: (t["cp"] == 1) | (seq_len % (2 * t["cp"]) == 0),
+    )
     table.keep("batch does not divide by dp", lambda t: global_batch % _dp(t, n_chips) == 0)
     table.cross("sp", "ep", "etp")
     table.keep("no tensor ranks to share a sequence", lambda t: (t["sp"] == 0) | (t["tp"] > 1))
@@ -143,40 +141,34 @@ def layouts(
     if experts:
         width = int(shape.d_expert)
         table.keep("experts do not divide", lambda t: (experts % t["ep"]) + width % _etp(t) == 0)
-    table.cross("micro_batch", "vp", "schedule")
+    table.cross("micro_batch", "vp", "schedule", "balance")
     table.keep(
         "batch does not divide by micro-batches",
         lambda t: global_batch % (_dp(t, n_chips) * t["micro_batch"]) == 0,
     )
-    table.keep(
-        "layers do not divide into chunks",
-        lambda t: (t["vp"] == 1) | ((t["pp"] > 1) & (layers % (t["pp"] * t["vp"]) == 0)),
-    )
-    plain = ONE_F_ONE_B
-    table.keep("one stage needs no schedule", lambda t: (t["pp"] > 1) | (t["schedule"] == plain))
-    table.keep(
-        "schedule has chunks of its own", lambda t: (t["vp"] == 1) | (t["schedule"] == plain)
-    )
-    table.keep(
-        "micro-batches do not fill the pipeline",
-        lambda t: (t["vp"] == 1) | (_micro(t, n_chips, global_batch) % t["pp"] == 0),
-    )
-    two = np.array(TWO_CHUNKS)
-    table.keep(
-        "too few layers or micro-batches for the schedule",
-        lambda t: (
-            ~np.isin(t["schedule"], two)
-            | ((layers >= 2 * t["pp"]) & (_micro(t, n_chips, global_batch) >= 2 * t["pp"]))
-        ),
-    )
-    table.keep(
-        "DualPipe needs an even number of stages",
-        lambda t: (t["schedule"] != DUALPIPE) | (t["pp"] % 2 == 0),
-    )
+    for reason, rule in SCHEDULE_RULES.items():
+        micro = _micro(table.columns, n_chips, global_batch)
+        t: dict[str, Any] = table.columns
+        table.keep(
+            reason, rule(Stages(t["schedule"], t["pp"], t["vp"], micro, layers, t["balance"]))
+        )
     found = Layouts(table.columns, table.rejected)
     found.columns["dp"] = _dp(found.columns, n_chips)
     found.columns["etp"] = _etp(found.columns)
     return found
+
+
+def broken_rule(strategy: Strategy, shape: Shape, n_chips: int) -> str:
+    """The first rule that one strategy breaks, in the words of the search; "" where none."""
+    names = ("tp", "pp", "cp", "ep", "micro_batch", "vp", "schedule")
+    one: dict[str, Any] = {name: (int(getattr(strategy, name)),) for name in names}
+    split = strategy.tp > 1  # without tensor ranks, sharing among them changes nothing
+    space = Space(
+        **one, sp=(int(strategy.sp) if split else 0,), etp=(int(strategy.etp > 1),),
+        balance=(int(strategy.balance > 0 and strategy.pp > 1),), recompute=((0, 1.0),),
+    )  # fmt: skip
+    batch, length = int(strategy.global_batch), int(strategy.seq_len)
+    return next(iter(layouts(space, shape, n_chips, batch, length).rejected), "")
 
 
 class _Table:

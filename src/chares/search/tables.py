@@ -130,9 +130,7 @@ def write_all(answer: Answer, path: Path, told: Callable[[int], None] | None = N
 def all_rows(answer: Answer) -> Iterator[dict[str, Any]]:
     """Every legal strategy, block by block, as columns."""
     asked, space = answer.asked, answer.found.space
-    table = layouts(
-        space, asked.shape, asked.hardware, asked.n_chips, asked.global_batch, asked.seq_len
-    )
+    table = layouts(space, asked.shape, asked.n_chips, asked.global_batch, asked.seq_len)
     for task in evaluate(asked, space, table, {}):
         yield _columns(task(), answer)
 
