@@ -28,15 +28,18 @@ from chares.model.parameters import parameters as count_parameters
 from chares.model.predictions import prediction_table
 from chares.model.schedule import SCHEDULE_RULES, SCHEDULES, Stages, allowed
 from chares.model.shape import Shape, shape_of
+from chares.model.spans import Span
+from chares.model.staging import StagedStep, Stretch, pace_of, staged_step, sum_between
 from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, step_of
 from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, Strategy
 
 __all__ = [
     "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "SCHEDULE_RULES", "Breakdown",
-    "Calibration", "Hardware", "Layers", "Memory", "OwnFit", "Parameters", "Shape", "Stages",
-    "Step", "Strategy", "allowed", "calibration_figures", "count_parameters", "error_figure",
-    "fit_own_runs", "framework_for", "from_config", "hardware_figures", "hardware_of",
-    "hardware_rows", "layer_times", "load_calibration", "model_flops", "parts_of", "predict",
-    "prediction_table", "read_rows", "record_text", "setting_of", "shape_figures", "shape_of",
-    "step_of", "validate", "with_calibration",
+    "Calibration", "Hardware", "Layers", "Memory", "OwnFit", "Parameters", "Shape", "Span",
+    "StagedStep", "Stages", "Step", "Strategy", "Stretch", "allowed", "calibration_figures",
+    "count_parameters", "error_figure", "fit_own_runs", "framework_for", "from_config",
+    "hardware_figures", "hardware_of", "hardware_rows", "layer_times", "load_calibration",
+    "model_flops", "pace_of", "parts_of", "predict", "prediction_table", "read_rows",
+    "record_text", "setting_of", "shape_figures", "shape_of", "staged_step", "step_of",
+    "sum_between", "validate", "with_calibration",
 ]  # fmt: skip

@@ -137,10 +137,7 @@ class _Work:
         Where layers do not divide the first and last stages are given fewer (Megatron's
         uneven split), never padded.
         """
-        layer = accumulation(a, s, c, hardware) + (
-            a.linear + a.attention + a.experts + a.elementwise + a.routing
-            + a.tp_exposed + a.cp_exposed + a.ep_exposed
-        )  # fmt: skip
+        layer = layer_seconds(a, s, hardware, c)
         depth = shape.n_layers + shape.mtp_layers
         full = np.ceil(depth / s.pp)
         last = np.floor(depth / s.pp)
@@ -175,6 +172,15 @@ def slower(device: Num, host: Num) -> Num:
     return longer
 
 
+def layer_seconds(a: Layers, s: Strategy, hardware: Hardware, c: Calibration) -> Num:
+    """Device seconds of an average layer and micro-batch, exposed communication and all."""
+    seconds: Num = accumulation(a, s, c, hardware) + (
+        a.linear + a.attention + a.experts + a.elementwise + a.routing
+        + a.tp_exposed + a.cp_exposed + a.ep_exposed
+    )  # fmt: skip
+    return seconds
+
+
 def accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
     """Seconds in which a layer's gradients of a micro-batch are added to their sum in memory."""
     own = np.asarray(s.zero) < 3
@@ -187,14 +193,15 @@ def accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> 
 
 def _idle(a: Layers, s: Strategy, work: _Work) -> Num:
     """Seconds that the slowest stage waits for the others; passes split as in a layer."""
-
-    def passes(seconds: Num) -> Pass:
-        backward = 1.0 - a.forward_share - a.weight_share
-        return Pass(seconds * a.forward_share, seconds * backward, seconds * a.weight_share)
-
     rest = work.pass_through - work.stage
-    m = s.micro_batches
-    return pipeline(s.schedule, s.pp, s.vp, m, passes(work.stage), passes(rest)).idle
+    slowest, others = passes(a, work.stage), passes(a, rest)
+    return pipeline(s.schedule, s.pp, s.vp, s.micro_batches, slowest, others).idle
+
+
+def passes(a: Layers, seconds: Num) -> Pass:
+    """Seconds of layers as forward, backward of the input and backward of the weights."""
+    backward = 1.0 - a.forward_share - a.weight_share
+    return Pass(seconds * a.forward_share, seconds * backward, seconds * a.weight_share)
 
 
 def _pipeline_sends(
