@@ -65,8 +65,8 @@ DOORS = {
         suited_batch sweep table_of trace_of words write_all write_table
     """,
     "spec": """
-        Batch Case Claim Finance Market Permit Serve Site Split Staff Stage Supply Train
-        parse_case read_case shipped_cases
+        Batch Case Claim Finance Market Notice Permit Serve Site Split Staff Stage Supply Train
+        notices parse_case read_case shipped_cases
     """,
 }
 

@@ -103,7 +103,9 @@ def test_what_the_case_says_knows_its_place_and_kind() -> None:
     assert (sourced.kind, sourced.source, sourced.where) == ("stated", "epoch", "full.yaml:6")
     day = case.given("as_of", case.as_of, "")
     assert (day.value, day.unit) == (date(2025, 7, 22).toordinal(), "date")
-    assert case.given("train.model", "none", "text").where == "full.yaml"
+    unsaid = case.given("train.strategy.etp", 1, "1")
+    assert (unsaid.kind, unsaid.source, unsaid.where) == ("assumed", "", "")
+    assert unsaid.note == "not given: the usual value"
 
 
 @pytest.mark.parametrize("name", shipped_cases())

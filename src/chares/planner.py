@@ -11,7 +11,7 @@ from chares import build, claims, money, permit, run, search
 from chares.errors import UnknownName
 from chares.facts import Facts, load
 from chares.ledger import Estimate, Figure, NotAsked, Num, formula, intervals
-from chares.spec import Case, read_case
+from chares.spec import Case, Notice, notices, read_case
 from chares.units import HOUR
 
 if TYPE_CHECKING:
@@ -54,17 +54,11 @@ class Plan:
         return found
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a reader must mind: evidence that is thin, parts that no stage answers yet."""
-        case = self.case
+    def warnings(self) -> tuple[Notice | str, ...]:
+        """What a reader must mind: evidence that is thin; keys, days and parts of the case that
+        are not taken as they stand. Each reads as a sentence with ``str``."""
         thin = () if isinstance(self.steps, NotAsked) else (self.steps.warning,)
-        parts = {"serve": case.serve, "market": case.market}
-        silent = (
-            f"the part `{name}` is read, and no stage answers it yet"
-            for name, part in parts.items()
-            if part is not None
-        )
-        return (*filter(None, thin), *silent)
+        return (*filter(None, thin), *notices(self.case, self.facts))
 
     def why(self, id: str, lang: str = "en") -> str:
         """The tree behind a figure as text, down to facts with their sources."""

@@ -58,6 +58,13 @@ class Facts:
         content = {**self._content, "subjects": changed, "hash": digest}
         return Facts(content, self.known_by, self._changes)
 
+    @cached_property
+    def newest(self) -> date:
+        """The last day on which a source of theirs was published, by `known_by`."""
+        by = self.known_by or date.max
+        days = [date.fromisoformat(s["published"]) for s in self._content["sources"].values()]
+        return max((d for d in days if d <= by), default=by)
+
     @property
     def as_written(self) -> Facts:
         """The same facts without the values of `with_values`."""

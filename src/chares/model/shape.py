@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from chares.errors import DataError, InputError
+from chares.errors import DataError, InputError, UnknownName
 
 if TYPE_CHECKING:
     from chares.facts import Facts
@@ -82,7 +82,11 @@ def shape_of(facts: Facts, id: str) -> Shape:
     Raises `UnknownName` for an unknown model, `InputError` (``no-shape``) where its architecture
     was never published, `DataError` for a bad record.
     """
-    known = facts.resolve("models", id)
+    try:
+        known = facts.resolve("models", id)
+    except UnknownName as bad:
+        bad.hint += "; or give the path of a `config.json`"
+        raise
     block = facts.document(f"models/{known}").get("shape")
     if block is None:
         raise InputError(

@@ -56,6 +56,8 @@ def check(
         wire = network if network is not None else part.network if part else None
         answers = reports(cluster_online or case.as_of, facts, cluster=cluster, network=wire)
         found |= {f"cluster.{i}": v for i, v in answers.items() if _about_clusters(i, facts)}
+    if not found and part and part.destination:
+        return NotAsked("the case names a destination and no chip to send there")
     if not found:
         return NotAsked("the case names no destination, no training run and no cluster")
     return found

@@ -53,4 +53,4 @@ def assumptions(view: View) -> list[dict[str, Any]]:
 def _why(view: View, leaf: Figure) -> str:
     if leaf.source == THE_CASE:
         return view.t("assumed.case", where=leaf.where or leaf.key.removeprefix("case:"))
-    return leaf.note or leaf.where or leaf.source
+    return view.t.find(f"reason.{leaf.note}", leaf.note) or leaf.where or leaf.source

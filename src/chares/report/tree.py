@@ -95,7 +95,7 @@ class _Tree:
         if place := self.place(f):
             yield place
         if f.note:
-            yield f.note
+            yield self.view.t.find(f"reason.{f.note}", f.note)
 
     def place(self, f: Figure) -> str:
         if f.source == "the case":

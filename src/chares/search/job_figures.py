@@ -102,6 +102,12 @@ def together(counts: Sequence[Num]) -> Num:
     return sum(counts[1:], counts[0])
 
 
+@formula("min(N wanted, N there)", "chip")
+def training(wanted: float, there: float) -> float:
+    """Chips that train: no more than there are."""
+    return min(wanted, there)
+
+
 @formula("t_predicted x error", "s")
 def expected_time(predicted: Num, error: Num) -> Num:
     """The time of a step, with the model's own error (1, with an interval)."""

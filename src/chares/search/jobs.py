@@ -36,6 +36,7 @@ from chares.search.job_figures import (
     reported_figures,
     step_figures,
     together,
+    training,
     training_step,
 )
 from chares.search.ranking import Ranked, ranked, words
@@ -128,14 +129,13 @@ def _fleet(case: Case, facts: Facts) -> tuple[str, Figure]:
     wanted = None
     if train and train.chips:
         wanted = case.given("train.chips", train.chips, "chip", "chips that train", train.source)
-        if train.chips <= sum(count.values()):
-            return most, wanted
     parts = [
         case.given(f"fleet[{i}].count", b.count, "chip", f"{b.chip}: chips", b.source)
         for i, b in enumerate(case.fleet)
         if wanted is not None or facts.resolve("chips", b.chip) == most
-    ]  # no more train than there are
-    return most, together(parts) if len(parts) > 1 else parts[0]
+    ]
+    there = together(parts) if len(parts) > 1 else parts[0]
+    return most, there if wanted is None else training(wanted, there)
 
 
 def _sized(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) -> Steps:

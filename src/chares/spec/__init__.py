@@ -16,8 +16,9 @@ from chares.spec.case import (
     Train,
 )
 from chares.spec.intake import parse_case, read_case, shipped_cases
+from chares.spec.noticing import Notice, notices
 
 __all__ = [
-    "Batch", "Case", "Claim", "Finance", "Market", "Permit", "Serve", "Site", "Split", "Staff",
-    "Stage", "Supply", "Train", "parse_case", "read_case", "shipped_cases",
+    "Batch", "Case", "Claim", "Finance", "Market", "Notice", "Permit", "Serve", "Site", "Split",
+    "Staff", "Stage", "Supply", "Train", "notices", "parse_case", "read_case", "shipped_cases",
 ]  # fmt: skip

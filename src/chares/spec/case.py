@@ -55,6 +55,7 @@ def _claimed(value: Any) -> Any:
     return _name(value)
 
 
+USUAL = "not given: the usual value"  # the note of a leaf that the case leaves out
 Name = Annotated[str, BeforeValidator(_name)]
 Text = Annotated[str, BeforeValidator(_text)]
 Bytes = Annotated[float, Field(ge=0, le=64)]
@@ -258,10 +259,11 @@ class Case(Part):
         """What the case says at ``path``, as a leaf of the ledger.
 
         A value whose source the case names is stated by that source; any other is the case's own
-        assumption.
+        assumption, or the usual value where its file has no such key.
         """
         if isinstance(value, date):
             value, unit = value.toordinal(), "date"
+        usual = bool(self._places) and path not in self._places and not source
         return leaf(
             f"case:{path}",
             value,
@@ -270,6 +272,7 @@ class Case(Part):
             label=label or path,
             low=low,
             high=high,
-            source=source or "the case",
-            where=self._places.get(path, self._file),
+            source="" if usual else source or "the case",
+            where="" if usual else self._places.get(path, self._file),
+            note=USUAL if usual else "",
         )
