@@ -50,6 +50,21 @@ def test_help_names_every_command_with_examples(run: Any) -> None:
     assert "Examples:" in out
 
 
+@pytest.mark.parametrize("words", [(), ("permit",)])
+def test_a_group_alone_prints_its_help(run: Any, words: tuple[str, ...]) -> None:
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: chares")
+    assert "Examples:" in out
+
+
+def test_an_unknown_command_names_the_nearest_and_then_all(run: Any) -> None:
+    err = run("plna")[2]
+    assert "hint: did you mean `plan`? commands: plan, why, train," in err
+    hint = run("zzz")[2].partition("hint: ")[2].strip()
+    assert hint == "commands: " + ", ".join(COMMANDS)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run: Any, command: str) -> None:
     code, out, _ = run(command, "--help")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import math
 from collections.abc import Callable
 from copy import deepcopy
@@ -373,6 +374,13 @@ def test_calibrate_writes_a_file_that_other_commands_read(run: Any, tmp_path: Pa
         for more in ((), ("--calibration", kept))
     ]
     assert plans[0] != plans[1]
+    trees = [
+        run("why", "deepseek-v3", "train.step_time", *more)[1]
+        for more in ((), ("--calibration", kept))
+    ]
+    assert "docs/model.md" in trees[0]
+    assert "docs/model.md" not in trees[1]
+    assert f"own calibration {kept}" in re.sub(r"\s+[│ ]*", " ", trees[1])
 
 
 def test_calibrate_says_why_no_row_can_be_used(run: Any, tmp_path: Path) -> None:

@@ -290,6 +290,15 @@ def test_japanese_leaves_no_title_column_or_label_in_english(name: str) -> None:
     assert [t for t in texts if not JAPANESE.search(t)] == []
 
 
+def test_the_rows_of_memory_add_up_to_the_peak() -> None:
+    o = outlined("deepseek-v3")
+    (memory,) = [t for s in o["sections"] for t in s["tables"] if t["id"] == "memory"]
+    peak = o["figures"]["train.peak_memory"]["value"]
+    assert sum(r["amount"]["value"] for r in memory["rows"]) == pytest.approx(peak)
+    assert sum(r["share"]["value"] for r in memory["rows"]) == pytest.approx(1.0)
+    assert memory["rows"][-1]["part"] == "allocator, driver and libraries"
+
+
 def test_a_stage_that_was_not_asked_says_so_and_prints_nothing_else() -> None:
     o = report.outline(small_plan())
     assert o["sections"] == []

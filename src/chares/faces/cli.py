@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +30,8 @@ COMMANDS = {
     "cases": ("lookups", "List the worked cases that come with chares."),
     "schema": ("lookups", "Print the JSON Schema of a case, for editors."),
 }
+# raised by newer releases of click for a group without a command; older ones print and exit
+_NO_WORDS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 EXAMPLES = """\b
 Examples:
   chares plan colossus-1
@@ -37,6 +40,16 @@ Examples:
   chares permit export --chip h20 --to CN --on 2025-04-15
   chares facts h100-sxm memory
 """
+
+
+def unknown_command(name: str, known: Iterable[str]) -> CharesError:
+    """The nearest commands first, then all of them."""
+    from chares.errors import UnknownName
+
+    found = UnknownName("command", name, known)
+    near = f"{found.hint} " if found.hint.startswith("did you mean") else ""
+    found.hint = f"{near}commands: {', '.join(known)}"
+    return found
 
 
 class LazyGroup(click.Group):
@@ -67,10 +80,8 @@ class LazyGroup(click.Group):
         return code
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in COMMANDS:
-            from chares.errors import UnknownName
-
-            raise UnknownName("command", args[0], COMMANDS)
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise unknown_command(args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 
 
@@ -91,6 +102,9 @@ def main(arguments: list[str] | None = None) -> None:
     except CharesError as bad:
         click.echo(str(bad), err=True)
         code = bad.exit_code
+    except _NO_WORDS as bad:  # a group alone: its help is the answer
+        click.echo(bad.format_message())
+        code = 0
     except click.ClickException as bad:
         context = getattr(bad, "ctx", None)
         hint = f"see `{context.command_path} --help`" if context else "see `chares --help`"

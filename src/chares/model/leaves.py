@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chares.model.strategy import Strategy
 
 TABLE = "docs/model.md"  # where the fit is written down
+PUBLISHED = "calibration/training"
 
 
 def hardware_figures(facts: Facts, chip: str) -> tuple[Figure, ...]:
@@ -86,12 +87,19 @@ def calibration_figures(
     """The fitted parameters for a chip under a framework family, as leaves, in the order of
     `Calibration`'s fields. ``on``: the day of the software (None: two years after launch)."""
     fitted = load_calibration(facts).calibration(setting_of(facts, chip, family, on))
+    table = _written(facts)
     found = []
     for f in fields(Calibration):
         key = f"calibration.{chip}.{family}.{f.name}"
         value = float(facts.changed(key, getattr(fitted, f.name)))
-        found.append(leaf(key, value, "1", kind="derived", label=f.name, where=TABLE))
+        found.append(leaf(key, value, "1", kind="derived", label=f.name, where=table))
     return tuple(found)
+
+
+def _written(facts: Facts) -> str:
+    """Where the parameters are written down: the user's own file, or the project's page."""
+    file = facts.document(PUBLISHED).get("file")
+    return f"own calibration {file}" if file else TABLE
 
 
 def framework_for(facts: Facts, chip: str) -> str:
@@ -104,7 +112,7 @@ def error_figure(
 ) -> tuple[Figure, str, str]:
     """Measured over predicted step time, as a leaf of value 1 with the interval of its evidence;
     the grade of the evidence, and a warning where the case lies outside the fitted runs."""
-    evidence = evidence_of(facts.document("calibration/training"))
+    evidence = evidence_of(facts.document(PUBLISHED))
     at = coordinates(shape, strategy, parameters(shape).total)
     (grade,), (warning,) = grades(evidence, [setting], labels([setting], shape, strategy), at)
     low, high = (float(np.max(x)) for x in interval(evidence, np.array([grade]), 1.0))
@@ -114,7 +122,7 @@ def error_figure(
         leaf(
             key, float(facts.changed(key, 1.0)), "1", kind="derived",
             label="measured over predicted step time", low=low, high=high,
-            where=TABLE, note=f"{word}; from sources left out of the fit",
+            where=_written(facts), note=f"{word}; from sources left out of the fit",
         ),
         word,
         warning,

@@ -57,7 +57,7 @@ def with_calibration(facts: Facts, path: str | Path) -> tuple[Facts, str]:
         ) from None  # fmt: skip
     root = read_document(content, name)
     raise_all(list(_findings(root, facts.document(CALIBRATION), name)))
-    document = root.plain()
+    document = root.plain() | {"file": name}  # leaves of the ledger say where they come from
     old = document.get("based_on") != published_mark(facts)
     warning = f"{name} was made from other published parameters; {AGAIN}" if old else ""
     return facts.with_document(CALIBRATION, document), warning

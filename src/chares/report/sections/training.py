@@ -19,7 +19,7 @@ def training_section(view: View) -> Section | None:
     steps: Steps | None = view.stage("steps")
     if steps is None:
         return None
-    times, memory = _ordered(steps.breakdown), _ordered(steps.memory)
+    times, memory = _ordered(steps.breakdown), _memory(steps)
     tables = [
         rest_of_figures(view, "train"),
         _strategy(view, steps.strategy),
@@ -35,6 +35,14 @@ def training_section(view: View) -> Section | None:
 def _ordered(parts: dict[str, float]) -> dict[str, float]:
     """The parts of a breakdown, largest first, without those that are nothing."""
     return dict(sorted(((n, v) for n, v in parts.items() if v > 0), key=lambda item: -item[1]))
+
+
+def _memory(steps: Steps) -> dict[str, float]:
+    """The tenants of the fullest chip, and what the allocator and the driver hold beside them, so
+    that all add up to its peak."""
+    held = _ordered(steps.memory)
+    rest = float(steps.step.memory.device) - sum(held.values()) if steps.step is not None else 0.0
+    return held | ({"overhead": rest} if rest > 0 else {})
 
 
 def _space(view: View, steps: Steps) -> list[str]:
