@@ -50,7 +50,9 @@ def job(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--chip", required=True, help="Id or name of a chip.")
 @click.option("--count", required=True, type=click.IntRange(1, 10**7), help="How many chips.")
 @click.option("--best", "keep", type=click.IntRange(1, 500), default=10, show_default=True)
-@click.option("--offload", is_flag=True, help="Try optimizer and activations in host memory.")
+@click.option(
+    "--offload", is_flag=True, help="Try optimizer, activations and weights in host memory."
+)
 @click.option("--heat", metavar="A,B", help="A heat map over two dimensions, such as tp,pp.")
 @click.option("--scale", is_flag=True, help="The same job on 8 to a million chips, too.")
 @CALIBRATION

@@ -26,6 +26,7 @@ TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffer
 STUCK, STAYS = 0.1, 0.6
 EAGER = 1.25  # logits of kernels that are not fused: one 32-bit copy more
 LEAN = 4.0  # bytes per logit of a fused loss: 16 bits, its gradient in place, a block in 32 bits
+STREAMED = 2.0  # layers whose weights are here while they stream in: the one at work and the next
 WITH_MASTER = 8.0  # optimizer bytes from which on the update reads gradients in 32 bits
 
 
@@ -137,7 +138,8 @@ def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) ->
     gradient is copied to 32 bits for the update, by the rank that owns it (FSDP keeps only that).
     Weights in 8 bits are kept as they are and transposed, together as large as 16 bits; those in 4
     bits beside the 16-bit ones. ZeRO 2 and 3 make one layer's gradients before they scatter them,
-    3 gathers that layer's weights, the next one's, and the vocabulary's for the whole step.
+    3 gathers that layer's weights, the next one's, and the vocabulary's for the whole step. Of
+    weights that stream in two layers are here, and the vocabulary; gradients are summed here.
     """
     vocabulary = a.head_parameters * (1.0 + np.equal(s.pp, 1) * (1.0 - shape.tied))
     layer = a.dense_parameters + a.expert_parameters
@@ -150,6 +152,8 @@ def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) ->
     low = OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 8.0
     if np.any(low < 1.0):
         weights = weights + (zero < 3) * (low < 1.0) * 2.0 * low * layers * layer
+    if np.any(s.offload_weights):
+        weights = weights - s.offload_weights * _streamed(a, s, owners, layers)
     gradient = s.gradient_bytes + s.gradient_copy_bytes
     wide = 4.0 * (np.greater_equal(s.optimizer_bytes, WITH_MASTER) & np.less(gradient, 4.0))
     mine = np.where(zero == 0, single, owned)
@@ -169,6 +173,18 @@ def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) ->
         gathered,
         ahead,
     )
+
+
+def _streamed(a: Layers, s: Strategy, owners: Owners, layers: Num) -> Num:
+    """Bytes of weights that wait in host memory: all layers but those at hand."""
+    third = np.equal(s.zero, 3)
+    shard = a.dense_parameters / owners.dense + a.expert_parameters / owners.experts
+    layer = (a.dense_parameters + a.expert_parameters) * weight_copies(s.schedule, s.pp)
+    low = OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 8.0
+    single = (a.dense_parameters + a.expert_parameters) * 2.0 * low * (low < 1.0)
+    size = np.where(third, shard * s.weight_bytes, layer * s.weight_bytes + single)
+    away: Num = np.maximum(layers - STREAMED, 0.0) * size
+    return away
 
 
 def _passing(

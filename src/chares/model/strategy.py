@@ -100,6 +100,7 @@ class Strategy:
     gather_bytes: Num = 2.0  # what ZeRO's parameter all-gather carries
     offload_optimizer: Num = 0.0  # share of the optimizer state kept in host memory
     offload_activations: Num = 0.0  # share of the activations kept in host memory
+    offload_weights: Num = 0.0  # 1: weights of the layers stream in from host memory
 
     @property
     def n_chips(self) -> Num:

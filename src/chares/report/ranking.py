@@ -37,7 +37,7 @@ TITLES = {
 SPLIT = (
     "tp", "pp", "vp", "cp", "ep", "etp", "dp", "micro_batch", "sp", "zero", "shard_group",
     "recompute", "schedule", "overlap_tp", "overlap_dp", "fused", "gradient_bytes",
-    "offload_optimizer", "offload_activations",
+    "offload_optimizer", "offload_activations", "offload_weights", "balance",
 )  # fmt: skip
 ALWAYS = ("tp", "pp", "dp", "micro_batch")
 TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")

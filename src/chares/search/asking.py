@@ -154,9 +154,10 @@ def ask(
     What is not given is taken from the model's facts (``tokens``: what it was trained on;
     ``seq_len``: its context, at most 8,192) or, as ``global_batch``, chosen to suit the count; the
     answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
-    ``offload`` adds optimizer state and activations in host memory to the space (four times as
-    large). ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only the schedules that
-    it has. Raises `InputError` for what cannot be read or a precision that the chip lacks.
+    ``offload`` adds optimizer state, activations and weights in host memory to the space (eight
+    times as large). ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only the
+    schedules that it has. Raises `InputError` for what cannot be read or a precision that the chip
+    lacks.
     """
     question = question_for(
         model, chip, count, facts, tokens=tokens, seq_len=seq_len, global_batch=global_batch,
@@ -164,7 +165,10 @@ def ask(
     )  # fmt: skip
     space = space or space_for(question.asked)
     if offload:
-        space = replace(space, offload_optimizer=(0, 1), offload_activations=(0, 1))
+        both = (0, 1)
+        space = replace(
+            space, offload_optimizer=both, offload_activations=both, offload_weights=both
+        )
     if framework:
         space = replace(space, schedule=SCHEDULES_OF[framework])
     found = explore(question.asked, space, keep, heat=heat, told=told)

@@ -148,6 +148,7 @@ def _options(space: Space, tensor: bool, kind: str, sharded: bool) -> Options | 
         overlap_dp=[max(space.overlap_dp)] if kind == "alone" else list(space.overlap_dp),
         offload_optimizer=list(space.offload_optimizer),
         offload_activations=list(space.offload_activations),
+        offload_weights=list(space.offload_weights),
     )
     useful = (step["sharded_in_node"] == 0) | (step["zero"] > 0)  # ZeRO 0 shards nothing
     if not np.any(useful):
@@ -160,7 +161,7 @@ def _full_size(space: Space) -> int:
     step = len(space.zero) * len(space.sharded_in_node) * len(space.overlap_dp)
     step *= len(space.gradient_bytes) * len(space.offload_optimizer)
     layer = len(space.recompute) * len(space.overlap_tp) * len(space.fused)
-    return layer * step * len(space.offload_activations)
+    return layer * step * len(space.offload_activations) * len(space.offload_weights)
 
 
 def _product(**values: list[int]) -> dict[str, NDArray[np.float64]]:

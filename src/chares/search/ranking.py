@@ -18,7 +18,7 @@ DAY = 86400.0
 TOLD = (
     "tp", "pp", "vp", "cp", "ep", "etp", "dp", "micro_batch", "sp", "zero", "shard_group",
     "overlap_tp", "overlap_dp", "fused", "gradient_bytes", "offload_optimizer",
-    "offload_activations",
+    "offload_activations", "offload_weights", "balance",
 )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ class Space:
     gradient_bytes: tuple[int, ...] = (2, 4)
     offload_optimizer: tuple[int, ...] = (0,)
     offload_activations: tuple[int, ...] = (0,)
+    offload_weights: tuple[int, ...] = (0,)
 
     @property
     def dimensions(self) -> dict[str, list[Any]]:

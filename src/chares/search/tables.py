@@ -138,7 +138,7 @@ def all_rows(answer: Answer) -> Iterator[dict[str, Any]]:
 TOLD = (
     "tp", "pp", "vp", "cp", "ep", "etp", "dp", "micro_batch", "sp", "zero", "shard_group",
     "overlap_tp", "overlap_dp", "fused", "gradient_bytes", "offload_optimizer",
-    "offload_activations",
+    "offload_activations", "offload_weights", "balance",
 )  # fmt: skip
 
 
