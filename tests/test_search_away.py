@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import tomllib
 from dataclasses import replace
@@ -20,7 +19,6 @@ from chares.search import (
     launch_text,
     question_for,
     space_for,
-    trace_of,
     write_all,
     write_table,
 )
@@ -102,36 +100,6 @@ def test_a_schedule_that_a_framework_lacks_is_refused(facts: Facts) -> None:
     assert found.best[0].strategy["schedule"] == "zbv"
     with pytest.raises(NoPlan, match="no schedule zbv"):
         launch_text(found, "megatron")
-
-
-# trace ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("framework", ["megatron", "torchtitan"])
-def test_a_trace_is_one_of_its_format(facts: Facts, framework: str) -> None:
-    """Trace Event Format: complete events with ts and dur in microseconds; a stage does one thing
-    at a time; every micro-batch goes forward and backward once on every stage."""
-    found = answer(facts, JOBS[3], framework)
-    trace = json.loads(json.dumps(trace_of(found)))
-    drawn = [e for e in trace["traceEvents"] if e["ph"] == "X"]
-    assert {e["ph"] for e in trace["traceEvents"]} == {"X", "M"}
-    strategy, about = found.best[0].strategy, trace["otherData"]
-    for stage in range(strategy["pp"]):
-        own = sorted((e["ts"], e["dur"]) for e in drawn if e["tid"] == stage)
-        for (a, length), (b, _) in itertools.pairwise(own):
-            assert a + length <= b + 0.01
-        for kind in ("forward", "backward"):
-            names = [e["name"] for e in drawn if e["tid"] == stage and e["cat"] == kind]
-            assert len(names) == len(set(names))
-            assert len(names) == about["micro_batches_drawn"] * strategy["vp"]
-
-
-def test_a_traced_step_is_as_long_as_the_model_says(facts: Facts) -> None:
-    """For 1F1B without chunks, of which every micro-batch is drawn."""
-    found = ask("llama-2-70b", "h100-sxm", 64, facts, global_batch=128, framework="megatron")
-    trace = trace_of(found)["otherData"]
-    if trace["micro_batches"] == trace["micro_batches_drawn"]:
-        assert trace["trace_time_s"] == pytest.approx(trace["step_time_s"], rel=0.10)
 
 
 # tables -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 that a search computes it once for each combination and gathers.
 """
 
+from chares.model.by_stage import StageWork, stage_work
 from chares.model.calibration import Calibration, load_calibration
 from chares.model.cells import read_rows
 from chares.model.comparison import validate
@@ -36,10 +37,10 @@ from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, Strategy
 __all__ = [
     "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "SCHEDULE_RULES", "Breakdown",
     "Calibration", "Hardware", "Layers", "Memory", "OwnFit", "Parameters", "Shape", "Span",
-    "StagedStep", "Stages", "Step", "Strategy", "Stretch", "allowed", "calibration_figures",
-    "count_parameters", "error_figure", "fit_own_runs", "framework_for", "from_config",
-    "hardware_figures", "hardware_of", "hardware_rows", "layer_times", "load_calibration",
-    "model_flops", "pace_of", "parts_of", "predict", "prediction_table", "read_rows",
-    "record_text", "setting_of", "shape_figures", "shape_of", "staged_step", "step_of",
-    "sum_between", "validate", "with_calibration",
+    "StageWork", "StagedStep", "Stages", "Step", "Strategy", "Stretch", "allowed",
+    "calibration_figures", "count_parameters", "error_figure", "fit_own_runs", "framework_for",
+    "from_config", "hardware_figures", "hardware_of", "hardware_rows", "layer_times",
+    "load_calibration", "model_flops", "pace_of", "parts_of", "predict", "prediction_table",
+    "read_rows", "record_text", "setting_of", "shape_figures", "shape_of", "stage_work",
+    "staged_step", "step_of", "sum_between", "validate", "with_calibration",
 ]  # fmt: skip

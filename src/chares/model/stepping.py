@@ -77,7 +77,7 @@ def predict(shape: Shape, strategy: Strategy, hardware: Hardware, calibration: C
 def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Step:
     """The step made of these layers (of `layer_times` for the same strategy)."""
     links = Links.of(hardware, c)
-    layers = _both_ways(layers, s)
+    layers = both_ways(layers, s)
     m = s.micro_batches
     work = _Work.of(layers, shape, s, hardware, c)
     bubble = _idle(layers, s, work)
@@ -156,7 +156,7 @@ class _Work:
         )
 
 
-def _both_ways(a: Layers, s: Strategy) -> Layers:
+def both_ways(a: Layers, s: Strategy) -> Layers:
     """DualPipe sends the tokens of one direction behind the computation of the other
     (DeepSeek-V3 technical report, 3.2.1)."""
     both = np.equal(s.schedule, DUALPIPE) & np.greater(s.pp, 1)

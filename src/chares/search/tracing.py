@@ -1,146 +1,174 @@
-"""One step as a Chrome trace (Perfetto, chrome://tracing): micro-batches of each stage in the order
-of the schedule, communication, optimizer.
+"""One step as a Chrome trace (Perfetto, chrome://tracing): the passes of every stage in the order
+of its schedule, communication that nothing hides, the optimizer.
 
-The order of passes is the schedule's; their lengths are the model's for the slowest stage; passes
-wait for each other as the pipeline demands. The end differs from the closed form by what that
-rounds; ``otherData`` has both.
+Orders are the published ones (`orders`). Passes are as long as the model says for their stage; they
+wait for each other as the order demands, where the model has a closed form. ``otherData`` has both
+ends: the predicted and the drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chares.model import SCHEDULES
-from chares.search.ranking import Ranked
+from chares.model import SCHEDULES, StageWork, stage_work
+from chares.search.orders import (
+    DUALPIPE,
+    FORWARD,
+    INPUT,
+    WEIGHTS,
+    Played,
+    Work,
+    orders,
+    parts_of_model,
+    play,
+)
 
 if TYPE_CHECKING:
+    from chares.model import Strategy
     from chares.search.asking import Answer
+    from chares.search.ranking import Ranked
 
-MOST = 64  # micro-batches drawn; a longer step is cut, and says so
-FORWARD, BACKWARD = "forward", "backward"
+MOST = 64  # micro-batches drawn, times chunks; a longer step is cut, and says so
 COMPUTE = ("linear", "attention", "experts", "elementwise", "routing", "head")
 EXPOSED = ("tp", "cp", "ep")
+AFTER = ("dp", "optimizer", "host", "straggler")  # what comes behind the pipeline
+SECOND_WAY = "from the last stage"
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What one stage's passes take: seconds by kind of pass, and of them exposed communication."""
+
+    seconds: dict[str, float]
+    exposed: dict[str, dict[str, float]]
+
+    @classmethod
+    def of(cls, stage: StageWork, pieces: int, send: float) -> _Drawing:
+        """A pass over one of ``pieces`` chunks of the stage, with a send to the next stage."""
+        plain = {
+            FORWARD: float(stage.work.forward) / pieces,
+            INPUT: float(stage.work.backward_input) / pieces,
+            WEIGHTS: float(stage.work.backward_weight) / pieces,
+        }
+        # communication waits in the passes that have some, at most as long as they are
+        both = plain[FORWARD] + plain[INPUT]
+        share = min(1.0, both * pieces / max(sum(stage.exposed.values()), 1e-300)) / pieces / both
+        exposed = {
+            kind: {name: x * share * plain[kind] for name, x in stage.exposed.items()}
+            | {"pp": send}
+            for kind in (FORWARD, INPUT)
+        }
+        plain[FORWARD] += send
+        plain[INPUT] += send
+        return cls(plain, {**exposed, WEIGHTS: {}})
 
 
 def trace_of(answer: Answer) -> dict[str, Any]:
     """The trace (Trace Event Format, JSON object form) of one step of the best strategy."""
     best, strategy = answer.best[0], answer.found.best[0].strategy
-    stages, chunks = int(strategy.pp), int(strategy.vp)
+    schedule, p, vp = int(strategy.schedule), int(strategy.pp), int(strategy.vp)
     count = int(strategy.micro_batches)
-    drawn = min(count, max(MOST, 2 * stages) // stages * stages or count)
-    per_pass = sum(best.time_s[n] for n in (*COMPUTE, *EXPOSED)) / count
-    forward, backward = per_pass / 3.0 / chunks, per_pass * 2.0 / 3.0 / chunks
-    hop = best.time_s["pp"] / max(1, 2 * chunks * (count + stages - 1))
-    plan = [list(_order(stages, chunks, drawn, stage)) for stage in range(stages)]
-    ends = _schedule(plan, stages, chunks, forward, backward, hop)
-    events = _names(stages) + [
-        _event(
-            f"{kind} {micro}" + (f" chunk {chunk}" if chunks > 1 else ""), kind, stage, start, end
-        )
-        for (stage, kind, micro, chunk), (start, end) in ends.items()
+    drawn = min(count, max(MOST // vp, 2 * p) // p * p or count)
+    asked = answer.asked
+    parts = parts_of_model(schedule, p, vp)
+    send = best.time_s["pp"] / (2 * vp * (count + p - 1))
+    pieces = parts // p
+    stages = [
+        _Drawing.of(stage, pieces, send * vp / pieces)
+        for stage in stage_work(asked.shape, strategy, asked.hardware, asked.calibration)
     ]
-    last = max(end for _, end in ends.values())
-    for name in ("dp", "optimizer", "host", "straggler"):
+    played = play(
+        orders(schedule, p, vp, drawn), parts, lambda w, stage: stages[stage].seconds[w.kind]
+    )
+    events = [*_names(p), *(e for x in played for e in _passes(x, stages, strategy, drawn))]
+    end = last = max(x.end for x in played)
+    for name in AFTER:
         if best.time_s[name] > 0:
-            where = range(stages)
-            events += [_event(name, name, s, last, last + best.time_s[name]) for s in where]
-            last += best.time_s[name]
+            after = last + best.time_s[name]
+            events += [_event(name, name, stage, last, after) for stage in range(p)]
+            last = after
     return {
         "traceEvents": events,
         "displayTimeUnit": "ms",
-        "otherData": _about(answer, best, count, drawn, last),
+        "otherData": {
+            "model": answer.model,
+            "chip": answer.chip,
+            "chips": asked.n_chips,
+            "schedule": SCHEDULES[schedule],
+            "micro_batches": count,
+            "micro_batches_drawn": drawn,
+            "step_time_s": best.step_time_s,
+            "trace_time_s": last,
+            "pipeline_time_s": _predicted(best, count, drawn, p),
+            "trace_pipeline_time_s": end,
+        },
     }
 
 
-def _about(answer: Answer, best: Ranked, count: int, drawn: int, last: float) -> dict[str, Any]:
-    schedule = SCHEDULES[int(answer.found.best[0].strategy.schedule)]
+def _predicted(best: Ranked, count: int, drawn: int, p: int) -> float:
+    """Seconds of the pipeline in closed form, for the micro-batches drawn."""
+    work = sum(best.time_s[name] for name in (*COMPUTE, *EXPOSED)) * drawn / count
+    return work + best.time_s["bubble"] + best.time_s["pp"] * (drawn + p - 1) / (count + p - 1)
+
+
+def _passes(
+    played: Played, stages: list[_Drawing], strategy: Strategy, drawn: int
+) -> Iterator[dict[str, Any]]:
+    """The slices of work that runs as one: computation on the stage's track, then what it is left
+    waiting for on the track of its communication."""
+    stage, at = stages[played.device], played.start
+    pending = list(played.work)
+    while pending:
+        w = pending.pop(0)
+        joined = [w]
+        if w.kind == INPUT and pending and pending[0].kind == WEIGHTS:
+            joined.append(pending.pop(0))
+        waits = {k: v for x in joined for k, v in stage.exposed[x.kind].items() if v > 0}
+        length = sum(stage.seconds[x.kind] for x in joined) - sum(waits.values())
+        name, category = _told(w, len(joined) > 1, strategy, drawn)
+        pair = {"pair": _pair(played, strategy, drawn)} if len(played.work) > 2 else {}
+        yield _event(name, category, played.device, at, at + length, pair)
+        at += length
+        for kind, seconds in waits.items():
+            track = int(strategy.pp) + played.device
+            yield _event(f"{kind} of {name}", kind, track, at, at + seconds)
+            at += seconds
+
+
+def _told(w: Work, whole: bool, strategy: Strategy, drawn: int) -> tuple[str, str]:
+    """Name and category of a pass."""
+    kinds = {FORWARD: "forward", INPUT: "backward input", WEIGHTS: "backward weights"}
+    kind = "backward" if whole else kinds[w.kind]
+    p = int(strategy.pp)
+    both = int(strategy.schedule) == DUALPIPE
+    name = f"{kind} {w.micro + w.way * drawn // 2}"
+    chunks = parts_of_model(int(strategy.schedule), p, int(strategy.vp)) // p
+    if chunks > 1:
+        name += f" chunk {w.part // p}"
+    return (f"{name} {SECOND_WAY}" if both and w.way else name), kind
+
+
+def _pair(played: Played, strategy: Strategy, drawn: int) -> str:
+    """The forward and the backward that run as one."""
+    first, second = played.work[0], played.work[1]
+    return " with ".join(_told(w, w.kind == INPUT, strategy, drawn)[0] for w in (first, second))
+
+
+def _event(
+    name: str, kind: str, track: int, start: float, end: float, args: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
-        "model": answer.model,
-        "chip": answer.chip,
-        "chips": answer.asked.n_chips,
-        "schedule": schedule,
-        "order_drawn": "1f1b" if schedule != "1f1b" else schedule,
-        "micro_batches": count,
-        "micro_batches_drawn": drawn,
-        "step_time_s": best.step_time_s,
-        "trace_time_s": last,
-    }
-
-
-def _order(stages: int, chunks: int, micros: int, stage: int) -> Iterator[tuple[str, int, int]]:
-    """(kind, micro-batch, chunk) of a stage in 1F1B, interleaved with more than one chunk
-    (Narayanan et al. 2021, section 2.2)."""
-    total = micros * chunks
-    warm = min(total, (stages - stage - 1) * (2 if chunks > 1 else 1) + (chunks - 1) * stages)
-
-    def item(i: int, kind: str) -> tuple[str, int, int]:
-        group, inside = divmod(i, stages * chunks)
-        chunk = inside // stages if chunks > 1 else 0
-        micro = group * stages + inside % stages if chunks > 1 else i
-        return kind, micro, chunk if kind == FORWARD else chunks - 1 - chunk
-
-    for i in range(warm):
-        yield item(i, FORWARD)
-    for i in range(total - warm):
-        yield item(warm + i, FORWARD)
-        yield item(i, BACKWARD)
-    for i in range(total - warm, total):
-        yield item(i, BACKWARD)
-
-
-Key = tuple[int, str, int, int]
-
-
-def _schedule(
-    plan: list[list[tuple[str, int, int]]], stages: int, chunks: int, forward: float,
-    backward: float, hop: float,
-) -> dict[Key, tuple[float, float]]:  # fmt: skip
-    """Start and end of every pass: after the one before it on its stage, and after the one that
-    it needs on the next."""
-    done: dict[Key, tuple[float, float]] = {}
-    free, at = [0.0] * stages, [0] * stages
-    moved = True
-    while moved:
-        moved = False
-        for stage, order in enumerate(plan):
-            while at[stage] < len(order):
-                kind, micro, chunk = order[at[stage]]
-                needs = _needed(kind, micro, chunk, stage, stages, chunks)
-                if needs is not None and needs not in done:
-                    break
-                ready = done[needs][1] + (hop if needs[0] != stage else 0.0) if needs else 0.0
-                start = max(free[stage], ready)
-                free[stage] = start + (forward if kind == FORWARD else backward)
-                done[stage, kind, micro, chunk] = start, free[stage]
-                at[stage] += 1
-                moved = True
-    assert all(i == len(order) for i, order in zip(at, plan, strict=True)), "the order deadlocks"
-    return done
-
-
-def _needed(kind: str, micro: int, chunk: int, stage: int, stages: int, chunks: int) -> Key | None:
-    """The pass on another stage that must come first."""
-    if kind == FORWARD:
-        if stage:
-            return stage - 1, FORWARD, micro, chunk
-        return (stages - 1, FORWARD, micro, chunk - 1) if chunk else None
-    if stage < stages - 1:
-        return stage + 1, BACKWARD, micro, chunk
-    if chunk < chunks - 1:
-        return 0, BACKWARD, micro, chunk + 1
-    return stage, FORWARD, micro, chunk
-
-
-def _event(name: str, kind: str, stage: int, start: float, end: float) -> dict[str, Any]:
-    return {
-        "name": name, "cat": kind, "ph": "X", "pid": 0, "tid": stage,
+        "name": name, "cat": kind, "ph": "X", "pid": 0, "tid": track,
         "ts": round(start * 1e6, 3), "dur": round((end - start) * 1e6, 3),
-    }  # fmt: skip
+    } | ({"args": args} if args else {})  # fmt: skip
 
 
-def _names(stages: int) -> list[dict[str, Any]]:
-    return [
-        {"name": "thread_name", "ph": "M", "pid": 0, "tid": s, "args": {"name": f"stage {s}"}}
-        for s in range(stages)
-    ]
+def _names(p: int) -> Iterator[dict[str, Any]]:
+    """Names of the tracks: each stage, and below it its communication."""
+    for stage in range(p):
+        for track, name in ((stage, f"stage {stage}"), (p + stage, f"stage {stage}: waits for")):
+            place = 2 * stage + (track >= p)
+            for what, args in (("name", {"name": name}), ("sort_index", {"sort_index": place})):
+                yield {"name": f"thread_{what}", "ph": "M", "pid": 0, "tid": track, "args": args}
