@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,81 @@ def test_sources_of_two_stocks_do_not_mix() -> None:
 @pytest.mark.parametrize("name", ["abacus-9", "A9", "a9", "ABACUS 9", "Abacus 9 (80 GB)"])
 def test_ids_and_aliases_in_any_case(name: str) -> None:
     assert stock().resolve("chips", name) == "abacus-9"
+
+
+LABELS = {  # as drivers, clouds and papers write them
+    "a100-sxm-80gb": "A100; 8xA100; 64 A100 GPUs; NVIDIA A100-SXM4-80GB; A100 (SXM, 80GB)",
+    "a100-sxm-40gb": "A100 40GB; A100-40G; NVIDIA A100-SXM4-40GB; p4d.24xlarge",
+    "a100-pcie-80gb": "NVIDIA A100 80GB PCIe; A100-PCIE-80GB",
+    "h100-sxm": "H100-SXM-80GB; NVIDIA H100 80GB HBM3; 2,048 x H100 SXM5; DGX H100; H100 80GB x8",
+    "h100-sxm-96gb-500w": "H100-SXM-96GB-HBM2e-500W; H100 96GB",
+    "h100-nvl": "NVIDIA H100 NVL; H100 NVL 94GB",
+    "h800-pcie": "H800 PCIe 80GB",
+    "h20-141gb": "H20 141GB; H20-3e",
+    "b200": "B200 SXM; B200 192GB; B200 180GB; HGX B200",  # 180 of 192 GB are usable
+    "gb200": "GB200 NVL72; GB200 NVL36; NVIDIA GB200 [general knowledge]",
+    "v100-sxm2-32gb": "V100; Tesla V100-SXM2-32GB; V100 32GB",
+    "v100-pcie-16gb": "Tesla V100-PCIE-16GB",
+    "rtx-4090": "RTX4090; RTX 4090 GPUs; NVIDIA GeForce RTX 4090 24GB; 4090",
+    "l40s": "L40S PCIe; NVIDIA L40S 48 GB",
+    "mi250x": "AMD MI250X (GCD); MI250X 64GB",
+    "mi300x": "AMD Instinct MI300X OAM 192GB; 8× MI300X",
+    "tpu-v3": "TPU v3-1024; TPUv3; TPU v3 (1024 cores)",
+    "tpu-v4": "TPU v4-256; v4-256; TPU v4 pod; Cloud TPU v4",
+    "tpu-v5e": "v5litepod-256; TPU v5 lite; TPU v5e-256",
+    "tpu-v5p": "TPUv5p-512; TPU v5p 95GB",
+    "tpu-v6e": "Trillium; TPU v6e-256",
+    "tpu-v7": "Ironwood; TPU7x; TPU v7",
+    "trainium1": "trn1.32xlarge; AWS Trainium; Trn1",
+    "trainium1-trn1n": "trn1n.32xlarge",
+    "gaudi-2": "Gaudi2; Intel Gaudi 2; Habana Gaudi 2 (HL-225H)",
+    "ascend-910b3": "Ascend910B3; Huawei Ascend 910B3 64GB",
+    "ascend-910b": "Ascend 910B; Ascend 910B2",
+}
+
+
+@pytest.mark.parametrize("chip", LABELS)
+def test_a_chip_is_found_by_what_publications_call_it(chip: str, facts: Facts) -> None:
+    for label in LABELS[chip].split("; "):
+        assert facts.resolve("chips", label) == chip, label
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "",
+        "8x",
+        "GPU",
+        "CPU",
+        "H1000",
+        "A100/H100",
+        "A100 63GB",
+        "TPU v9-8",
+        "MI250X 128GB",
+        "H" * 500,
+    ],
+)
+def test_a_label_of_no_chip_or_of_two_is_refused(label: str, facts: Facts) -> None:
+    with pytest.raises(UnknownName):
+        facts.resolve("chips", label)
+
+
+@given(st.text(max_size=60))
+def test_any_label_is_a_chip_or_an_error(label: str) -> None:
+    facts = load()
+    with suppress(UnknownName):
+        assert facts.resolve("chips", label) in facts
+
+
+def test_every_chip_has_what_the_training_model_reads(facts: Facts) -> None:
+    needed = {"memory", "memory_bandwidth", "scale_up_bandwidth", "scale_up_size",
+              "scale_out_bandwidth", "node_size", "tdp", "launch"}  # fmt: skip
+    for chip in facts.ids("chips"):
+        known = set(facts.quantities(chip))
+        assert needed <= known, (chip, needed - known)
+        assert known & {"peak_bf16", "peak_fp16"}, chip
+        assert facts.subject(chip).tags["generation"], chip
+        assert facts.resolve("chips", facts.subject(chip).name) == chip
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:

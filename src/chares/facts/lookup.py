@@ -11,6 +11,7 @@ from typing import Any
 
 from chares.errors import InputError, UnknownName
 from chares.facts import files
+from chares.facts.labels import find_label
 from chares.facts.records import Fact, Source, Subject, plain_name
 from chares.ledger import KINDS, Figure
 
@@ -105,20 +106,36 @@ class Facts:
         return dict(self._raw(path.rsplit("/", 1)[-1])["document"])
 
     def resolve(self, collection: str, name: str) -> str:
-        """The id that an id or alias stands for, whatever its case. Raises `UnknownName`."""
+        """The id that an id or alias stands for, whatever its case. Raises `UnknownName`.
+
+        A chip is also found by a label with its maker, form, memory or count (`labels`).
+        """
         found = self._aliases.get((collection, plain_name(name)))
+        if found is None and collection == "chips":
+            names = [(alias, id_) for (c, alias), id_ in self._spelled.items() if c == collection]
+            found = find_label(name, names, self._memory)
         if found is None:
             raise UnknownName(collection.rstrip("s"), name, self.ids(collection))
         return found
 
     @cached_property
-    def _aliases(self) -> dict[tuple[str, str], str]:
+    def _spelled(self) -> dict[tuple[str, str], str]:
+        """(collection, id, name or alias as written) -> id."""
         table = {}
         for id_, raw in self._content["subjects"].items():
             rest = raw["document"]
             for alias in (id_, str(rest.get("name", id_)), *rest.get("aliases", ())):
-                table[raw["collection"], plain_name(str(alias))] = id_
+                table[raw["collection"], str(alias)] = id_
         return table
+
+    @cached_property
+    def _aliases(self) -> dict[tuple[str, str], str]:
+        return {(c, plain_name(alias)): id_ for (c, alias), id_ in self._spelled.items()}
+
+    def _memory(self, subject: str) -> float:
+        """A chip's memory in bytes; infinite, which no label states, where it is not known."""
+        records = self._raw(subject)["facts"].get("memory")
+        return float(records[0]["value"]) if records else float("inf")
 
     def _raw(self, id: str) -> dict[str, Any]:
         try:
