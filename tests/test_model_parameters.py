@@ -29,6 +29,8 @@ EXACT = {
     "mistral-7b": 7_241_732_096,  # mistralai/Mistral-7B-v0.1
     "mixtral-8x7b": 46_702_792_704,  # mistralai/Mixtral-8x7B-v0.1
     "bloom-176b": 176_247_271_424,  # bigscience/bloom; also arXiv 2211.05100, section 3.2
+    "bloom-3b": 3_002_557_440,  # model card of bigscience/bloom-3b
+    "internlm-2.5-7b": 7_737_708_544,  # internlm/internlm2_5-7b
     "gpt-neox-20b": 20_554_567_680,  # arXiv 2204.06745, table 1
     "qwen2.5-72b": 72_706_203_648,  # Qwen/Qwen2.5-72B
     "qwen3-8b": 8_190_735_360,  # Qwen/Qwen3-8B
