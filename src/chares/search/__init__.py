@@ -14,7 +14,7 @@ from chares.search.inverting import (
     scaled_shape,
 )
 from chares.search.jobs import Steps, best
-from chares.search.launching import launch_text
+from chares.search.launching import launch_notes, launch_text
 from chares.search.ranking import Ranked, ranked, words
 from chares.search.reducing import Candidate
 from chares.search.scaling import Size, front_of, sizes
@@ -48,6 +48,7 @@ __all__ = [
     "fewest_chips",
     "front_of",
     "largest_model",
+    "launch_notes",
     "launch_text",
     "layouts",
     "mixed",
