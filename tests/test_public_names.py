@@ -33,7 +33,7 @@ DOORS = {
         error_figure fit_own_runs framework_for from_config hardware_figures hardware_of
         hardware_rows layer_times load_calibration model_flops pace_of parts_of predict
         prediction_table read_rows record_text setting_of shape_figures shape_of stage_work
-        staged_step step_of sum_between validate with_calibration
+        staged_step step_of straggling sum_between validate with_calibration
     """,
     "money": """
         Bill Line LoanYear Ownership SCOPES Scope Stand Use chips_for level_payment
@@ -49,6 +49,7 @@ DOORS = {
         LANGUAGES SCHEMA_VERSION csv_text fact_rows fact_text law_text outline own_fit_data
         own_fit_text page plan_html plan_text prediction_csv prediction_summary
         print_outline print_ranking ranking_csv ranking_outline sheet shown split_text
+        mixed_outline sides_outline size_outline sized_columns sized_row
         validation_text verdict_text why_text
     """,
     "run": """

@@ -39,6 +39,9 @@ class DayType(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
 
 
 DAY = DayType()
+LANGUAGE = click.option(
+    "--lang", type=click.Choice(["en", "ja"]), default="en", show_default=True, help="Of the text."
+)
 CALIBRATION = click.option(
     "--calibration",
     type=click.Path(path_type=Path),

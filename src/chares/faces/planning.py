@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from chares.errors import InputError, NoPlan
-from chares.faces.options import CALIBRATION, calibrated
+from chares.faces.options import CALIBRATION, LANGUAGE, calibrated
 
 if TYPE_CHECKING:
     from chares.planner import Plan
 
-LANGUAGES = click.Choice(["en", "ja"])
 SET = click.option(
     "--set", "changes", multiple=True, metavar="A.B=C", help="Lay a setting over the case."
 )
@@ -45,7 +44,7 @@ def _plan(
 @CALIBRATION
 @click.option("--json", "as_json", is_flag=True, help="Print the outline as JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
-@click.option("--lang", type=LANGUAGES, default="en", show_default=True)
+@LANGUAGE
 @click.option("--strict", is_flag=True, help="Exit with 1 when a claim fails.")
 def plan(
     case: str,
@@ -84,7 +83,7 @@ def plan(
 @KNOWN_BY
 @CALIBRATION
 @click.option("--depth", type=click.IntRange(1, 60), default=60, help="How deep to print.")
-@click.option("--lang", type=LANGUAGES, default="en", show_default=True)
+@LANGUAGE
 def why(
     case: str,
     figure: str,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chares.errors import InputError, NoPlan
-from chares.faces.options import CALIBRATION, DAY, calibrated, quantity
+from chares.faces.options import CALIBRATION, DAY, LANGUAGE, calibrated, quantity
 
 if TYPE_CHECKING:
     from chares.search import Answer, Size
@@ -53,6 +53,9 @@ def job(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--offload", is_flag=True, help="Try optimizer, activations and weights in host memory."
 )
+@click.option(
+    "--uneven", is_flag=True, help="Try stages of whole layers that are evened by time, too."
+)
 @click.option("--heat", metavar="A,B", help="A heat map over two dimensions, such as tp,pp.")
 @click.option("--scale", is_flag=True, help="The same job on 8 to a million chips, too.")
 @CALIBRATION
@@ -69,14 +72,15 @@ def job(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--launch",
-    type=click.Choice(["megatron", "torchtitan", "deepspeed", "maxtext"]),
+    type=click.Choice(["megatron", "megatron-bridge", "torchtitan", "deepspeed", "maxtext"]),
     help="Print the best as a configuration of this framework, and nothing else.",
 )
 @click.option("--trace", type=FILE, help="Write one step of the best as a Chrome trace.")
+@LANGUAGE
 def train(
     model: str, chip: str, count: int, keep: int, heat: str | None, scale: bool, as_json: bool,
     html: Path | None, csv: Path | None, parquet: Path | None, whole: Path | None,
-    launch: str | None, trace: Path | None, **options: Any,
+    launch: str | None, trace: Path | None, lang: str, **options: Any,
 ) -> int:  # fmt: skip
     """Search every legal strategy: how to split the work, step time, memory, days, cost; and why
     the others lose."""
@@ -85,33 +89,34 @@ def train(
 
     told = Progress("strategies")
     options["facts"] = calibrated(options.pop("calibration"))
-    answer = strategies(model, chip, count, keep=keep, heat=_pair(heat), told=told.show, **options)
+    options |= {"heat": _pair(heat), "framework": launch}
+    answer = strategies(model, chip, count, keep=keep, told=told.show, **options)
     told.end()
     scaled = list(sizes(answer.question)) if scale or html else []
-    _write(answer, scaled, {"html": html, "csv": csv, "parquet": parquet, "all": whole})
+    _write(answer, scaled, {"html": html, "csv": csv, "parquet": parquet, "all": whole}, lang)
     if trace or launch:
         _take_away(answer, launch, trace)
     if not launch:
-        _print(answer, scaled, as_json)
+        _print(answer, scaled, as_json, lang)
     return 0 if answer.best else NoPlan.exit_code
 
 
-def _print(answer: Answer, scaled: list[Size], as_json: bool) -> None:
+def _print(answer: Answer, scaled: list[Size], as_json: bool, lang: str) -> None:
     from chares import report
 
     if as_json:
         plain = answer.as_dict() | ({"scale": [s.as_dict() for s in scaled]} if scaled else {})
         click.echo(json.dumps(plain, indent=1, allow_nan=False))
     else:
-        report.print_ranking(answer, scaled, sys.stdout)
+        report.print_ranking(answer, scaled, sys.stdout, lang)
 
 
-def _write(answer: Answer, scaled: list[Size], files: dict[str, Path | None]) -> None:
+def _write(answer: Answer, scaled: list[Size], files: dict[str, Path | None], lang: str) -> None:
     from chares import report
     from chares.faces.planning import write_text
 
     if files["html"]:
-        write_text(files["html"], report.page(report.ranking_outline(answer, scaled)))
+        write_text(files["html"], report.page(report.ranking_outline(answer, scaled, lang)))
     if files["csv"]:
         write_text(files["csv"], report.ranking_csv(answer))
     if files["parquet"]:
@@ -130,7 +135,7 @@ def _write(answer: Answer, scaled: list[Size], files: dict[str, Path | None]) ->
 
 def _take_away(answer: Answer, launch: str | None, trace: Path | None) -> None:
     from chares.faces.planning import write_text
-    from chares.search import launch_text, trace_of
+    from chares.search import launch_notes, launch_text, trace_of
 
     if not answer.best:
         raise NoPlan("no-strategy-fits", "there is no strategy to take away")
@@ -139,6 +144,9 @@ def _take_away(answer: Answer, launch: str | None, trace: Path | None) -> None:
         click.echo(f"wrote {trace}", err=True)
     if launch:
         click.echo(launch_text(answer, launch), nl=False)
+        if launch == "deepspeed":  # JSON has no comments
+            for note in launch_notes(answer, launch):
+                click.echo(f"not told: {note}", err=True)
 
 
 def _pair(heat: str | None) -> tuple[str, str] | None:

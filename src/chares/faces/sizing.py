@@ -10,21 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chares.errors import InputError, NoPlan
-from chares.faces.options import quantity
+from chares.faces.options import LANGUAGE, quantity
 from chares.faces.searching import job
 
 if TYPE_CHECKING:
     from chares.facts import Facts
-    from chares.search import Question, Ranked
+    from chares.search import Question
 
 CHIPS = (
     "h100-sxm,h800-sxm,h20,a100-sxm-80gb,h200-sxm,b200,gb200,mi300x,tpu-v5p,trainium2,ascend-910c"
 )
-ROW = (
-    ("chips", "chips", "1"), ("global_batch", "batch", "1"), ("split", "strategy", ""),
-    ("step_time_s", "step", "s"), ("mfu", "MFU", "%"), ("memory", "memory", "B"),
-    ("time", "run", "s"), ("cost_usd", "cost", "USD"),
-)  # fmt: skip
 
 
 def _question(facts: Facts, model: str, chip: str, count: int, options: dict[str, Any]) -> Question:
@@ -38,18 +33,6 @@ def _question(facts: Facts, model: str, chip: str, count: int, options: dict[str
         hourly_price=price * 3600.0 if price else rent_of(chip, on or date.today(), facts),
         **known,
     )  # fmt: skip
-
-
-def _row(best: Ranked | None) -> dict[str, Any]:
-    from chares.report import split_text
-
-    if best is None:
-        return {"split": "nothing fits"}
-    return {
-        "split": split_text(best), "step_time_s": best.step_time_s, "mfu": best.mfu,
-        "memory": best.peak_memory_bytes, "cost_usd": best.cost_usd,
-        "time": best.days * 86400.0 if best.days else None,
-    }  # fmt: skip
 
 
 @click.command(
@@ -73,7 +56,8 @@ def _row(best: Ranked | None) -> dict[str, Any]:
 @click.option("--batch-limit", callback=quantity("token"), help="Best batch up to so many tokens.")
 @click.option("--critical-batch", callback=quantity("token"), help="With --batch-limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print plain data.")
-def size(model: str, chip: str, count: int, as_json: bool, **options: Any) -> int:  # fmt: skip
+@LANGUAGE
+def size(model: str, chip: str, count: int, as_json: bool, lang: str, **options: Any) -> int:
     """The search asked backwards: chips for a deadline, days, tokens or a model for a budget."""
     from chares import report
     from chares.facts import load
@@ -84,20 +68,8 @@ def size(model: str, chip: str, count: int, as_json: bool, **options: Any) -> in
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1, allow_nan=False))
         return 0 if found.answer else NoPlan.exit_code
-    rows = [{"chips": s.chips, "global_batch": s.global_batch} | _row(s.best) for s in found.tried]
-    lines = [f"{found.what}: " + (found.note or _told(found))]
-    outline = report.sheet(f"{model} on {asked.chip}", lines, ROW, rows, asked.assumed)
-    report.print_outline(outline, sys.stdout)
+    report.print_outline(report.size_outline(asked, found, lang), sys.stdout)
     return 0 if found.answer else NoPlan.exit_code
-
-
-def _told(found: Any) -> str:
-    if found.answer is None or found.answer.best is None:
-        return "nothing that was tried does it"
-    best = found.answer.best
-    value = f"{found.value:.4g}; " if found.value else ""
-    cost = f", {best.cost_usd:,.0f} USD" if best.cost_usd else ""
-    return f"{value}{found.answer.chips:,} chips, {best.days:.4g} days{cost}"
 
 
 def _answer(asked: Question, options: dict[str, Any], facts: Facts) -> Any:
@@ -131,36 +103,30 @@ def _answer(asked: Question, options: dict[str, Any], facts: Facts) -> Any:
 @click.option("--to", "destination", help="Also: may each chip be exported there (CN)?")
 @click.option("--mixed", "fleet", metavar="A:N,B:M", help="Instead: one fleet of two kinds.")
 @click.option("--json", "as_json", is_flag=True, help="Print plain data.")
+@LANGUAGE
 def compare_chips(
     model: str, chips: str, count: int, destination: str | None, fleet: str | None, as_json: bool,
-    **options: Any,
+    lang: str, **options: Any,
 ) -> None:  # fmt: skip
     """The same job on several chips side by side, and what export thresholds cost in time."""
+    from chares import report
     from chares.facts import load
     from chares.search import side_by_side
 
     facts = load()
     if fleet:
-        _mixed(facts, model, fleet, as_json, options)
+        _mixed(facts, model, fleet, as_json, lang, options)
         return
-    questions = [_question(facts, model, c.strip(), count, options) for c in chips.split(",")]
+    names = [c.strip() for c in chips.split(",")]
+    questions = [_question(facts, model, name, count, options) for name in names]
     sides = side_by_side(questions, facts)
-    fastest = min((s.best.days or s.best.step_time_s for s in sides if s.best), default=1.0)
-    rows = []
-    for side in sides:
-        row = {"chip": side.chip, "tpp": side.tpp, "energy": side.energy_j} | _row(side.best)
-        if side.best:
-            row["against"] = (side.best.days or side.best.step_time_s) / fastest
-        if destination:
-            row["export"] = _export(side.chip, destination, options.get("on"), facts)
-        rows.append(row)
+    to = (destination or "").upper()
+    exports = {s.chip: _export(s.chip, to, options.get("on"), facts) for s in sides} if to else {}
     if as_json:
-        plain = [
-            s.as_dict() | {"export": r.get("export")} for s, r in zip(sides, rows, strict=True)
-        ]
+        plain = [s.as_dict() | {"export": exports.get(s.chip)} for s in sides]
         click.echo(json.dumps({"sides": plain}, indent=1, allow_nan=False))
         return
-    _print_sides(model, count, rows, destination, questions[0].assumed)
+    report.print_outline(report.sides_outline(questions[0], sides, to, exports, lang), sys.stdout)
 
 
 def _export(chip: str, destination: str, on: date | None, facts: Facts) -> str:
@@ -169,30 +135,9 @@ def _export(chip: str, destination: str, on: date | None, facts: Facts) -> str:
     return str(export(chip, destination, on or date.today(), facts=facts).verdict)
 
 
-def _print_sides(
-    model: str, count: int, rows: list[dict[str, Any]], destination: str | None,
-    assumed: tuple[str, ...],
-) -> None:  # fmt: skip
-    from chares import report
-
-    columns = [("chip", "chip", ""), ("tpp", "TPP", "1"), *ROW[4:], ("energy", "energy", "J"),
-               ("against", "x fastest", "1")]  # fmt: skip
-    lines = []
-    if destination:
-        columns.append(("export", f"to {destination}", ""))
-        free = [r for r in rows if r["export"] in ("allowed", "notify") and "against" in r]
-        least = min(free, key=lambda r: r["against"]) if free else None
-        lines = [
-            f"Best that may ship to {destination}: {least['chip']}, {least['against']:.2f} times "
-            "the time of the fastest." if least else f"None of these may ship to {destination}."
-        ]  # fmt: skip
-    outline = report.sheet(
-        f"{model} on {count:,} chips of each kind", lines, columns, rows, assumed
-    )
-    report.print_outline(outline, sys.stdout)
-
-
-def _mixed(facts: Facts, model: str, fleet: str, as_json: bool, options: dict[str, Any]) -> None:
+def _mixed(
+    facts: Facts, model: str, fleet: str, as_json: bool, lang: str, options: dict[str, Any]
+) -> None:
     from chares import report
     from chares.search import mixed
 
@@ -211,10 +156,9 @@ def _mixed(facts: Facts, model: str, fleet: str, as_json: bool, options: dict[st
         click.echo(json.dumps(found.as_dict(), indent=1, allow_nan=False))
         return
     rows = [
-        {"chip": p.chip, "chips": p.chips, "global_batch": p.global_batch} | _row(p.best)
+        {"chip": p.chip, "chips": p.chips, "global_batch": p.global_batch}
+        | report.sized_row(p.best, lang)
         for p in found.parts
     ]
-    days = f", {found.days:.4g} days" if found.days else ""
-    line = f"A step takes {found.step_time_s:.3g} s{days}."
-    columns = [("chip", "chip", ""), *ROW[:-2]]
-    report.print_outline(report.sheet(f"{model} on {fleet}", [line], columns, rows), sys.stdout)
+    outline = report.mixed_outline(model, fleet, found, rows, lang)
+    report.print_outline(outline, sys.stdout)

@@ -24,9 +24,16 @@ from chares.report.ranking import (
     print_ranking,
     ranking_csv,
     ranking_outline,
-    split_text,
 )
+from chares.report.ranking_words import split_text
 from chares.report.sheets import sheet
+from chares.report.sizing_words import (
+    mixed_outline,
+    sides_outline,
+    size_outline,
+    sized_columns,
+    sized_row,
+)
 from chares.report.terminal import print_outline
 from chares.report.tree import why_text
 from chares.report.verdicts import verdict_text
@@ -38,6 +45,7 @@ __all__ = [
     "fact_rows",
     "fact_text",
     "law_text",
+    "mixed_outline",
     "outline",
     "own_fit_data",
     "own_fit_text",
@@ -52,6 +60,10 @@ __all__ = [
     "ranking_outline",
     "sheet",
     "shown",
+    "sides_outline",
+    "size_outline",
+    "sized_columns",
+    "sized_row",
     "split_text",
     "validation_text",
     "verdict_text",

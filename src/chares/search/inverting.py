@@ -33,6 +33,7 @@ class Asked:
     tried: tuple[Size, ...]
     value: float | None = None  # tokens, parameters or sequences, where the question is for these
     note: str = ""
+    tokens: float | None = None  # of the largest model
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -41,6 +42,7 @@ class Asked:
             "answer": self.answer.as_dict() if self.answer else None,
             "value": self.value,
             "note": self.note,
+            "tokens": self.tokens,
             "tried": [s.as_dict() for s in self.tried],
         }
 
@@ -172,7 +174,7 @@ def largest_model(question: Question, usd: float, rule: str, facts: Facts) -> As
         return Asked(f"largest model for a budget ({rule})", None, tuple(tried))
     return Asked(
         f"largest model for a budget ({rule})", best[1], tuple(tried), best[0],
-        f"{best[0]:.3g} parameters on {best[2]:.3g} tokens",
+        f"{best[0]:.3g} parameters on {best[2]:.3g} tokens", best[2],
     )  # fmt: skip
 
 

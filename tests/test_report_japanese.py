@@ -1,0 +1,86 @@
+"""Searches in Japanese: every heading and sentence of train, size and compare-chips."""
+
+from __future__ import annotations
+
+import io
+import re
+from math import prod
+from typing import Any
+
+import pytest
+
+from chares import report
+from chares.facts import Facts
+from chares.model import SCHEDULE_RULES
+from chares.report.messages import catalogue
+from chares.search import Answer, ask, fewest_chips, largest_model, side_by_side, sizes
+
+JAPANESE = re.compile(r"[぀-ヿ一-鿿]")
+KEPT = {"MFU", "TPP", "#", "チップ"}  # words of the field
+
+
+@pytest.fixture(scope="module")
+def answer(facts: Facts) -> Answer:
+    return ask(
+        "mixtral-8x7b", "h100-sxm", 32, facts, tokens=1e12, hourly_price=2.0, heat=("tp", "ep")
+    )
+
+
+def sentences(outline: dict[str, Any]) -> list[str]:
+    """Whatever an outline says in words: names of settings (tp, zero) stay as they are typed."""
+    found = [outline["name"], *outline["answer"], *outline["warnings"]]
+    for section in outline["sections"]:
+        found += [section["title"], *section["notes"]]
+        found += [c["title"] for c in section["charts"]]
+        for table in section["tables"]:
+            found += [table["title"]] if table["title"] else []
+            found += [c["label"] for c in table["columns"] if len(c["label"]) > 5]
+    return [text for text in found if text not in KEPT]
+
+
+def test_a_ranking_is_japanese_throughout(answer: Answer) -> None:
+    outline = report.ranking_outline(answer, list(sizes(answer.question, [16, 32])), "ja")
+    lines = [s for s in sentences(outline) if s not in answer.found.space.dimensions]
+    assert [s for s in lines if not JAPANESE.search(s)] == []
+    page = report.page(outline)
+    assert '<html lang="ja">' in page
+    text = io.StringIO()
+    report.print_ranking(answer, [], text, "ja")
+    assert "Where" not in text.getvalue()
+    assert "1位の内訳" in text.getvalue()
+
+
+def test_every_reason_of_a_rejection_has_its_sentence(answer: Answer) -> None:
+    reasons = {*answer.found.rejected, *SCHEDULE_RULES}
+    assert [r for r in reasons if f"rejected.{r}" not in catalogue()] == []
+
+
+def test_the_sides_of_the_space_multiply_to_its_size(answer: Answer) -> None:
+    (note,) = report.ranking_outline(answer)["sections"][-1]["notes"]
+    sides, _, size = note.removeprefix("The space: ").removesuffix("strategies; dp follows.") \
+        .partition("=")  # fmt: skip
+    assert prod(map(int, sides.split("x"))) == int(size.replace(",", ""))
+
+
+def test_sizes_and_sides_are_japanese(answer: Answer, facts: Facts) -> None:
+    asked = answer.question
+    outlines = [
+        report.size_outline(asked, fewest_chips(asked, 200.0), "ja"),
+        report.size_outline(asked, largest_model(asked, 1e6, "chinchilla", facts), "ja"),
+        report.sides_outline(asked, side_by_side([asked], facts), "CN", {"h100-sxm": "denied"},
+                             "ja"),
+    ]  # fmt: skip
+    for outline in outlines:
+        assert [s for s in sentences(outline) if not JAPANESE.search(s)] == []
+    (row,) = outlines[-1]["sections"][0]["tables"][0]["rows"]
+    assert row["export"] == "不可"
+
+
+def test_no_chip_that_fits_may_ship_although_one_that_does_not_is_free(facts: Facts) -> None:
+    questions = [ask("llama-3-70b", chip, 16, facts).question for chip in ("h20", "v100-sxm2-32gb")]
+    sides = side_by_side(questions, facts)
+    exports = {"h20": "licence", "v100-sxm2-32gb": "allowed"}
+    lines = report.sides_outline(questions[0], sides, "CN", exports)["answer"]
+    assert lines == [
+        "None that runs the job may ship to CN.", "v100-sxm2-32gb: does not fit in memory.",
+    ]  # fmt: skip
