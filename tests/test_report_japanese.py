@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import re
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from chares import report
+from chares.faces.cli import main
 from chares.facts import Facts
 from chares.model import SCHEDULE_RULES
 from chares.report.messages import catalogue
@@ -84,3 +87,40 @@ def test_no_chip_that_fits_may_ship_although_one_that_does_not_is_free(facts: Fa
     assert lines == [
         "None that runs the job may ship to CN.", "v100-sxm2-32gb: does not fit in memory.",
     ]  # fmt: skip
+
+
+MEASURED = """\
+id,source,framework,accelerator,n_accel,n_layers,d_model,n_heads,tp,pp,global_batch,seq_len,\
+measured_step_time_s
+a,,Megatron-LM,H100-SXM,64,40,5120,40,4,1,512,4096,9.5
+b,x,Megatron-LM,H100-SXM,128,40,5120,40,4,2,512,4096,5.1
+"""
+
+
+def test_tables_of_runs_are_japanese_and_stand_in_columns(tmp_path: Path, run: Any) -> None:
+    table = tmp_path / "runs.csv"
+    table.write_text(MEASURED)
+    said = run("validate", str(table), "--rows", "all", "--lang", "ja")
+    assert not re.search(r"median|grouped|utilisation|predicted", said)
+    head, *rows = [line for line in said.splitlines() if re.search(r"損失$|  .*%$", line)]
+    ends = {cell_len(line[: line.index("%") + 1]) for line in rows}  # of the median's column
+    assert ends == {cell_len(head[: head.index("中央値") + 3])}
+    fitted = run("calibrate", str(table), "--out", str(tmp_path / "m.yaml"), "--lang", "ja")
+    assert "構成2通り" in fitted
+    assert "generation" not in fitted
+    english = run("validate", str(table), "--rows", "all")
+    assert "(no source)" in english
+    assert all(line == line.rstrip() for line in english.splitlines())
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a command prints to stdout."""
+
+    def call(*words: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            main(list(words))
+        assert not stop.value.code
+        return capsys.readouterr().out
+
+    return call

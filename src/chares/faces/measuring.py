@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from chares.faces.options import CALIBRATION, calibrated
+from chares.faces.options import CALIBRATION, LANGUAGE, calibrated
 
 TABLE = click.Path(path_type=Path)
 OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
@@ -26,7 +26,10 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print plain data.")
 @OUT
 @JSON
 @CALIBRATION
-def predict(points: Path, out: Path | None, as_json: bool, calibration: Path | None) -> None:
+@LANGUAGE
+def predict(
+    points: Path, out: Path | None, as_json: bool, calibration: Path | None, lang: str
+) -> None:
     """Predict step time, speed and memory for each row of POINTS, a CSV of training runs.
 
     Columns are those of published runs; others are ignored and measured ones never read. Missing
@@ -41,7 +44,7 @@ def predict(points: Path, out: Path | None, as_json: bool, calibration: Path | N
     _write(
         _json({"predictions": table}, facts.hash) if as_json else report.prediction_csv(table), out
     )
-    click.echo(report.prediction_summary(table), err=True)
+    click.echo(report.prediction_summary(table, lang=lang), err=True)
 
 
 @click.command(
@@ -59,9 +62,11 @@ def predict(points: Path, out: Path | None, as_json: bool, calibration: Path | N
 @OUT
 @JSON
 @CALIBRATION
+@LANGUAGE
 def validate(
-    points: tuple[Path, ...], rows: str, out: Path | None, as_json: bool, calibration: Path | None
-) -> None:
+    points: tuple[Path, ...], rows: str, out: Path | None, as_json: bool,
+    calibration: Path | None, lang: str,
+) -> None:  # fmt: skip
     """Hold predictions against measured runs, by source, with the null models beside them.
 
     POINTS are CSV files like those of `chares predict`, with a measured step time, tokens/s or
@@ -76,7 +81,8 @@ def validate(
     tables = points or (read_table("published/training.csv"),)
     runs = [row for table in tables for row in read_rows(table)]
     result = compare(runs, facts, gold=rows == "gold")
-    _write(_json(result, facts.hash) if as_json else report.validation_text(result) + "\n", out)
+    text = _json(result, facts.hash) if as_json else report.validation_text(result, lang) + "\n"
+    _write(text, out)
 
 
 @click.command(
@@ -93,7 +99,8 @@ def validate(
     help="Where to keep the result.",
 )
 @JSON
-def calibrate(run: Path, out: Path, as_json: bool) -> None:
+@LANGUAGE
+def calibrate(run: Path, out: Path, as_json: bool, lang: str) -> None:
     """Adjust the model to your cluster from RUN, a CSV of your own measured steps.
 
     Rows need `measured_step_time_s` or `measured_tokens_per_s_per_accel` beside the columns of
@@ -109,7 +116,8 @@ def calibrate(run: Path, out: Path, as_json: bool) -> None:
     fit = fit_own_runs(read_rows(run), facts, where=str(run))
     write_text(out, record_text(fit.document, facts))
     click.echo(f"wrote {out}", err=True)
-    click.echo(_json(report.own_fit_data(fit), facts.hash) if as_json else report.own_fit_text(fit))
+    data = report.own_fit_data(fit)
+    click.echo(_json(data, facts.hash) if as_json else report.own_fit_text(fit, lang))
 
 
 def _json(content: dict[str, object], digest: str) -> str:
