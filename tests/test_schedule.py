@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from against import pipeline_oracle as oracle
+from chares.model.by_stage import evened_layers, plain_layers
+from chares.model.evening import evened
 from chares.model.schedule import (
     DUALPIPE,
     GPIPE,
@@ -265,3 +267,54 @@ def test_which_schedules_exist() -> None:
     assert allowed(DUALPIPE, 4, 1, 8, 8)
     assert not allowed(DUALPIPE, 3, 1, 8, 8)
     assert not allowed(DUALPIPE, 4, 1, 6, 8)
+
+
+# GPipe against 1F1B -----------------------------------------------------------------------------
+
+
+@given(st.integers(2, 16), st.integers(1, 200), passes, st.floats(0.5, 3.0))
+def test_gpipe_is_never_better_than_1f1b(p: int, m: int, fbw: tuple, head: float) -> None:
+    """Both fill and empty the pipeline once, so they take the same time; GPipe keeps all
+    micro-batches, 1F1B at most one for each stage that is still to come."""
+    x = Pass(*fbw)
+    stages = x.times(head), x.times(p - 1)
+    one, two = (pipeline(s, p, 1, m, *stages) for s in (ONE_F_ONE_B, GPIPE))
+    assert two.time == one.time
+    for stage in range(p):
+        assert in_flight(GPIPE, p, 1, m, stage) >= in_flight(ONE_F_ONE_B, p, 1, m, stage)
+    assert in_flight(GPIPE, p, 1, p + m) > in_flight(ONE_F_ONE_B, p, 1, p + m)
+
+
+@pytest.mark.parametrize("p", STAGES)
+def test_gpipe_is_never_better_task_by_task(p: int) -> None:
+    for m in (1, p, 3 * p + 1):
+        one, two = (by_task(s, p, 1, m, PASSES[1]) for s in (ONE_F_ONE_B, GPIPE))
+        assert two.time == pytest.approx(one.time, rel=1e-12)
+        assert all(a <= b for a, b in zip(one.peak, two.peak, strict=True))
+
+
+# whole layers of equal time ---------------------------------------------------------------------
+
+
+@given(st.integers(2, 16), st.integers(0, 130), st.floats(0.0, 40.0))
+def test_evened_stages_are_the_best_there_are(p: int, more: int, head: float) -> None:
+    """Against every number of layers that the last stage can have."""
+    depth = p + more
+    cut = evened(depth, p, head)
+    best = min(max(-(-(depth - last) // (p - 1)), last + head) for last in range(depth + 1))
+    assert cut.slowest == pytest.approx(best, rel=1e-9)
+    assert max(cut.full, cut.last + head) <= cut.slowest * (1 + 1e-9)
+    assert cut.first + (p - 2) * cut.full + cut.last >= depth
+    layers = evened_layers(depth, p, head)
+    assert sum(layers) == depth
+    assert (max(layers[0], max(layers[:-1])), layers[-1]) == (cut.full, cut.last)
+    assert layers[0] == cut.first
+    equal = plain_layers(depth, p)
+    assert sum(equal) == depth
+    assert best <= max(*equal[:-1], equal[-1] + head)
+
+
+def test_llama_3_405b_leaves_room_for_its_head() -> None:
+    """126 layers on 16 stages (Llama 3, 3.3.2: one layer less on the first and the last stage)."""
+    assert evened_layers(126, 16, 1.0) == [7] + [8] * 14 + [7]
+    assert evened(126, 16, 1.0).slowest == 8

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chares.facts import Facts
-from chares.model import SCHEDULE_RULES, SCHEDULES, Strategy, allowed, predict
+from chares.model import (
+    SCHEDULE_RULES,
+    SCHEDULES,
+    Strategy,
+    allowed,
+    parts_of,
+    predict,
+    stage_work,
+)
 from chares.search import (
     Asked,
     Candidate,
@@ -26,6 +34,7 @@ from chares.search import (
     question_for,
     ranked,
     sizes,
+    space_for,
     suited_batch,
 )
 from chares.search.space import broken_rule
@@ -85,7 +94,12 @@ def legal(asked: Asked, p: dict[str, int]) -> bool:
         return False
     micro = batch // (dp * p["micro_batch"])
     chunked = p["vp"] > 1
-    if chunked and (p["pp"] == 1 or layers % (p["pp"] * p["vp"]) or micro % p["pp"]):
+    chunks = p["pp"] * p["vp"]
+    if chunked and (p["pp"] == 1 or micro % p["pp"]):
+        return False
+    if chunked and (layers < chunks if p["balance"] else layers % chunks):
+        return False
+    if p["balance"] and p["pp"] == 1:
         return False
     if p["schedule"] != ONE_F_ONE_B and (p["pp"] == 1 or chunked):
         return False
@@ -135,7 +149,9 @@ def test_loops_find_the_same(name: str, request: pytest.FixtureRequest) -> None:
     question: Question = request.getfixturevalue(name)
     asked = question.asked
     some = dict(zero=(0, 3), overlap_dp=(1,), fused=(1,), schedule=(0, 2, 3), tp=(1, 2, 3))
-    if name == "mixture":
+    if name == "small":
+        some |= dict(balance=(0, 2), micro_batch=(1, 2))
+    else:
         some |= dict(cp=(1,), vp=(1, 2), ep=(1, 8), overlap_tp=(1,), micro_batch=(1, 2))
     space = tight(question, **some)
     rows = by_loops(asked, space)
@@ -316,3 +332,47 @@ def test_offload_makes_the_space_eight_times_as_large_and_lets_a_model_fit(facts
     assert helped.found.legal == 8 * plain.found.legal
     assert plain.found.feasible == 0  # 16 bytes x 70 G parameters / 16 leave 10 GB of 80
     assert helped.found.feasible > 0
+
+
+def test_stages_of_equal_time_are_never_slower(facts: Facts) -> None:
+    """A large vocabulary on few layers: the head is worth several layers."""
+    job = {"tokens": 1e9, "seq_len": 4096, "global_batch": 64}
+    asked = question_for("llama-3-8b", "h100-sxm", 32, facts, **job).asked  # type: ignore[arg-type]
+    space = replace(space_for(asked), pp=(4, 8, 16), recompute=((2, 1.0),))
+    both = explore(asked, replace(space, balance=(0, 2)), keep=1)
+    plain = explore(asked, space, keep=1)
+    assert both.legal > plain.legal
+    assert both.best[0].step_time_s < plain.best[0].step_time_s
+    assert both.by_value["balance"]["equal layers"] == plain.best[0].step_time_s
+    rows = [
+        replace(asked.template, pp=8.0, dp=4.0, vp=v, balance=b) for v in (1, 2) for b in (0, 2)
+    ]
+    steps = [predict(asked.shape, r, asked.hardware, asked.calibration) for r in rows]
+    for equal, whole_layers in zip(steps[::2], steps[1::2], strict=True):
+        assert whole_layers.step_time_s < equal.step_time_s
+        parts = parts_of(whole_layers)
+        assert sum(parts.values()) == pytest.approx(whole_layers.step_time_s, rel=1e-12)
+
+
+def test_memory_follows_the_layers_of_the_stage(facts: Facts) -> None:
+    """32 layers on 8 stages: four each. Where the head takes as long as some layers, the last
+    stage has fewer and the first, which is the fullest, at least as many."""
+    asked = question_for("llama-3-8b", "h100-sxm", 8, facts, global_batch=64, seq_len=4096).asked
+    strategy = replace(asked.template, pp=8.0, zero=0.0)
+    stages = stage_work(
+        asked.shape, replace(strategy, balance=2.0), asked.hardware, asked.calibration
+    )
+    assert sum(x.layers for x in stages) == 32
+    assert stages[-1].layers < 4 < max(x.layers for x in stages)
+    here, there = (
+        predict(asked.shape, replace(strategy, balance=b), asked.hardware, asked.calibration)
+        for b in (0.0, 2.0)
+    )
+    assert here.memory.stage == there.memory.stage == 0
+    one_layer = asked.shape.d_model * (
+        2 * asked.shape.d_model + 2 * asked.shape.n_kv_heads * asked.shape.d_head
+        + 3 * asked.shape.d_ff
+    )  # fmt: skip
+    more = stages[0].layers - 4
+    weights = there.memory.weights - here.memory.weights
+    assert weights == pytest.approx(more * one_layer * 2.0, rel=2e-3)

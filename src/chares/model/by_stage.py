@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from chares.model.evening import EQUAL_TIME, WHOLE_LAYERS, evened
 from chares.model.layers import layer_times
 from chares.model.stepping import both_ways, layer_seconds, passes
 
@@ -39,11 +40,12 @@ def stage_work(
     layer = float(layer_seconds(a, strategy, hardware, calibration))
     head, embedding = float(a.head) * (1.0 + float(shape.mtp_layers)), float(a.embedding)
     depth, p = float(shape.n_layers + shape.mtp_layers), int(strategy.pp)
-    if strategy.balance:
+    if strategy.balance == EQUAL_TIME:
         even = (depth * layer + head + embedding) / p
         seconds, counts = [even] * p, [depth / p] * p
     else:
-        counts = plain_layers(depth, p)
+        own = strategy.balance == WHOLE_LAYERS and p > 1
+        counts = evened_layers(depth, p, head / layer) if own else plain_layers(depth, p)
         seconds = [n * layer for n in counts]
         seconds[0] += embedding
         seconds[-1] += head
@@ -61,3 +63,11 @@ def plain_layers(depth: float, p: int) -> list[float]:
     short = int(most * p - depth)
     less = [p - 1, *range(p - 1)][:short]
     return [float(most - (stage in less)) for stage in range(p)]
+
+
+def evened_layers(depth: float, p: int, head: float) -> list[float]:
+    """Layers by stage where the head takes as long as ``head`` layers (see `evened`)."""
+    cut = evened(depth, p, head)
+    full, last = float(cut.full), float(cut.last)
+    over = int((p - 1) * full + last - depth)
+    return [full - (stage < over) for stage in range(p - 1)] + [last]

@@ -20,6 +20,7 @@ class Span:
     stages: Num
     before: Num  # stages of the pipeline that come before these
     layers: Num
+    own: tuple[Num, Num] | None = None  # layers of the first and the last, where they are given
 
     @classmethod
     def whole(cls, shape: Shape, s: Strategy) -> Span:
@@ -45,6 +46,8 @@ class Span:
     def ends(self, p: Num) -> tuple[Num, Num]:
         """Layers of the first and of the last of these stages. Where layers do not divide, the
         last stage of the pipeline is given fewer, then its first."""
+        if self.own is not None:
+            return self.own
         most, closing = self.most, self.closing(p)
         short = most * self.stages - self.layers
         first = self.opening() & np.greater_equal(short, 1 + closing)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chares.model.evening import EQUAL_TIME, WHOLE_LAYERS, evened
 from chares.model.layers import Layers, layer_times
 from chares.model.memory import Memory, memory_use
 from chares.model.network import Group, Links, gather_time, send_time
 from chares.model.offloading import offload_times
 from chares.model.schedule import DUALPIPE, Pass, pipeline
+from chares.model.spans import Span
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -83,9 +85,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     bubble = _idle(layers, s, work)
     host = m * (slower(work.stage, work.layers * layers.host) - work.stage)
     pp = _pipeline_sends(layers, shape, s, hardware, c, links)
-    dp, optimizer = gradients(
-        layers, shape, s, hardware, c, links, work.stage, np.ceil(shape.n_layers / s.pp)
-    )
+    dp, optimizer = gradients(layers, shape, s, hardware, c, links, work.stage, work.most)
     state, moved = offload_times(layers, shape, s, hardware, work.stage, work.layers)
     n = work.layers * m
     parts = {
@@ -113,7 +113,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     return Step(
         total,
         Breakdown(**parts, straggler=straggler),
-        memory_use(layers, shape, s, hardware, c),
+        memory_use(layers, shape, s, hardware, c, work.span),
         flops,
         rate / hardware.peak_16,
         s.global_batch * s.seq_len / total,
@@ -129,6 +129,8 @@ class _Work:
     layers: Num  # of the slowest stage
     stage: Num
     pass_through: Num
+    most: Num  # layers of a full stage that reduce gradients
+    span: Span
 
     @classmethod
     def of(cls, a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> _Work:
@@ -138,22 +140,27 @@ class _Work:
         uneven split), never padded.
         """
         layer = layer_seconds(a, s, hardware, c)
-        depth = shape.n_layers + shape.mtp_layers
-        full = np.ceil(depth / s.pp)
-        last = np.floor(depth / s.pp)
+        span = Span.whole(shape, s)
+        depth, full, last = span.layers, span.most, np.floor(span.layers / s.pp)
         ends = a.head * (1.0 + shape.mtp_layers)
         alone = s.pp == 1
         whole = depth * layer + ends + a.embedding
-        even = np.asarray(s.balance) > 0
+        even = np.equal(s.balance, EQUAL_TIME)
         inner = np.where(even, whole / s.pp, full * layer)
         outer = np.where(even, whole / s.pp, last * layer + ends + alone * a.embedding)
-        slow_end = outer >= inner
-        return cls(
-            layer,
-            np.where(even, depth / s.pp, np.where(slow_end, last, full)),
-            np.maximum(inner, outer),
-            whole,
-        )
+        count = np.where(even, depth / s.pp, np.where(outer >= inner, last, full))
+        stage, most = np.maximum(inner, outer), np.ceil(shape.n_layers / s.pp)
+        own = np.equal(s.balance, WHOLE_LAYERS) & ~alone
+        if np.any(own):
+            cut = evened(depth, s.pp, ends / layer)
+            heavy = cut.last + ends / layer >= cut.full
+            count = np.where(own, np.where(heavy, cut.last, cut.full), count)
+            stage = np.where(own, cut.slowest * layer, stage)
+            most = np.where(own, cut.full, most)
+            plain = span.ends(s.pp)
+            given = np.where(own, cut.first, plain[0]), np.where(own, cut.last, plain[1])
+            span = replace(span, own=given)
+        return cls(layer, count, stage, whole, most, span)
 
 
 def both_ways(a: Layers, s: Strategy) -> Layers:

@@ -78,7 +78,7 @@ class Strategy:
     recompute_share: Num = 1.0  # share of the layers that recompute
     schedule: Num = ONE_F_ONE_B  # a code of SCHEDULES
     cp_kind: Num = RING  # a code of CP_KINDS
-    balance: Num = 0.0  # 1: layers are spread over stages by cost, embedding and head counted
+    balance: Num = 0.0  # 1: layers are spread over stages by cost, 2: whole layers (`evening`)
     broadcast: Num = 0.0  # 1: ZeRO restores weights by one broadcast of each rank's share
     # what runs behind computation (1: yes), bounded by the calibration's overlap fractions
     overlap_tp: Num = 1.0

@@ -24,8 +24,9 @@ from chares.model import (
 )
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
+from chares.search.launching import runnable
 from chares.search.ranking import Ranked, ranked
-from chares.search.space import SCHEDULES_OF, Space, default_space
+from chares.search.space import EQUAL_LAYERS, WHOLE_LAYERS, Space, default_space
 from chares.search.tables import Table, flat_row, table_of
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def ask(
     keep: int = 10,
     space: Space | None = None,
     offload: bool = False,
+    uneven: bool = False,
     heat: tuple[str, str] | None = None,
     framework: str | None = None,
     told: Callable[[int], None] | None = None,
@@ -155,9 +157,9 @@ def ask(
     ``seq_len``: its context, at most 8,192) or, as ``global_batch``, chosen to suit the count; the
     answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
     ``offload`` adds optimizer state, activations and weights in host memory to the space (eight
-    times as large). ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only the
-    schedules that it has. Raises `InputError` for what cannot be read or a precision that the chip
-    lacks.
+    times as large), ``uneven`` stages of whole layers that are evened by time (twice as large).
+    ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only the schedules that it has.
+    Raises `InputError` for what cannot be read or a precision that the chip lacks.
     """
     question = question_for(
         model, chip, count, facts, tokens=tokens, seq_len=seq_len, global_batch=global_batch,
@@ -169,8 +171,10 @@ def ask(
         space = replace(
             space, offload_optimizer=both, offload_activations=both, offload_weights=both
         )
+    if uneven:
+        space = replace(space, balance=(EQUAL_LAYERS, WHOLE_LAYERS))
     if framework:
-        space = replace(space, schedule=SCHEDULES_OF[framework])
+        space = runnable(space, framework)
     found = explore(question.asked, space, keep, heat=heat, told=told)
     return Answer(question, found)
 

@@ -112,6 +112,8 @@ def evaluate(
         if not len(chosen) or not groups:
             continue
         columns = {k: v[chosen].astype(np.float64) for k, v in table.columns.items()}
+        if not np.any(columns["balance"]):
+            del columns["balance"]  # as in the template: no rows of zeros
         layers, which = _layer_table(asked, columns, groups[0][0])
         for options in groups:
             rows = max(1, BLOCK // _size(options))

@@ -26,14 +26,9 @@ LAYOUT = ("tp", "pp", "cp", "sp", "ep", "etp", "micro_batch", "vp", "schedule", 
 ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE = (
     SCHEDULES.index(name) for name in ("1f1b", "zb-h1", "zbv", "dualpipe")
 )
-
-#: pipeline schedules that a framework can run
-SCHEDULES_OF = {
-    "megatron": (ONE_F_ONE_B,),
-    "torchtitan": (ONE_F_ONE_B, ZBV, DUALPIPE),
-    "deepspeed": (ONE_F_ONE_B,),
-    "maxtext": (ONE_F_ONE_B,),
-}
+#: how layers are divided over stages, by the code of `Strategy.balance`
+BALANCES = ("equal layers", "equal time", "whole layers of equal time")
+EQUAL_LAYERS, WHOLE_LAYERS = 0, 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Space:
     sp: tuple[int, ...] = (0, 1)
     etp: tuple[int, ...] = (0, 1)  # 1: experts are split over the tensor ranks too
     schedule: tuple[int, ...] = (ONE_F_ONE_B, ZB_H1, ZBV, DUALPIPE)
-    balance: tuple[int, ...] = (0,)
+    balance: tuple[int, ...] = (EQUAL_LAYERS,)
     recompute: tuple[tuple[int, float], ...] = ()  # (code, share of the layers)
     overlap_tp: tuple[int, ...] = (0, 1)
     fused: tuple[int, ...] = (0, 1)  # 1: fused elementwise kernels
@@ -65,6 +60,7 @@ class Space:
     def dimensions(self) -> dict[str, list[Any]]:
         """Values by dimension, in words where the field is a code."""
         shown: dict[str, list[Any]] = {k: list(v) for k, v in self.__dict__.items()}
+        shown["balance"] = [BALANCES[c] for c in self.balance]
         shown["schedule"] = [SCHEDULES[c] for c in self.schedule]
         shown["recompute"] = [recompute_name(c, share) for c, share in self.recompute]
         return shown
