@@ -30,7 +30,14 @@ from chares.model.predictions import prediction_table
 from chares.model.schedule import SCHEDULE_RULES, SCHEDULES, Stages, allowed
 from chares.model.shape import Shape, shape_of
 from chares.model.spans import Span
-from chares.model.staging import StagedStep, Stretch, pace_of, staged_step, sum_between
+from chares.model.staging import (
+    StagedStep,
+    Stretch,
+    pace_of,
+    staged_step,
+    straggling,
+    sum_between,
+)
 from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, step_of
 from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, Strategy
 
@@ -42,5 +49,5 @@ __all__ = [
     "from_config", "hardware_figures", "hardware_of", "hardware_rows", "layer_times",
     "load_calibration", "model_flops", "pace_of", "parts_of", "predict", "prediction_table",
     "read_rows", "record_text", "setting_of", "shape_figures", "shape_of", "stage_work",
-    "staged_step", "step_of", "sum_between", "validate", "with_calibration",
+    "staged_step", "step_of", "straggling", "sum_between", "validate", "with_calibration",
 ]  # fmt: skip

@@ -163,8 +163,11 @@ def staged_step(shape: Shape, stretches: Sequence[Stretch]) -> StagedStep:
         "host": m * pace.late + _most([x.calibration.step for x in stretches]),
     }
     before = sum(parts.values())
-    nodes = np.maximum(1.0, sum(x.chips / x.hardware.node_size for x in stretches))
-    straggler = before * _most([x.calibration.straggler for x in stretches]) * np.log2(nodes)
+    straggler = before * straggling(
+        [x.chips for x in stretches],
+        [x.hardware for x in stretches],
+        [x.calibration for x in stretches],
+    )
     total = before + straggler
     tokens = s.global_batch * s.seq_len
     peak = sum(x.chips * x.hardware.peak_16 for x in stretches)
@@ -175,6 +178,15 @@ def staged_step(shape: Shape, stretches: Sequence[Stretch]) -> StagedStep:
         stretches[0].layers.flops * tokens / (total * peak),
         tokens / total,
     )
+
+
+def straggling(
+    chips: Sequence[Num], hardware: Sequence[Hardware], calibration: Sequence[Calibration]
+) -> Num:
+    """Share of a step that waiting for the slowest of all nodes adds to it."""
+    nodes = sum(n / h.node_size for n, h in zip(chips, hardware, strict=True))
+    share: Num = _most([c.straggler for c in calibration]) * np.log2(np.maximum(1.0, nodes))
+    return share
 
 
 def sum_between(
