@@ -30,6 +30,8 @@ EXACT = {
     "mixtral-8x7b": 46_702_792_704,  # mistralai/Mixtral-8x7B-v0.1
     "bloom-176b": 176_247_271_424,  # bigscience/bloom; also arXiv 2211.05100, section 3.2
     "bloom-3b": 3_002_557_440,  # model card of bigscience/bloom-3b
+    "llm-jp-3-13b": 13_706_931_200,  # model card of llm-jp/llm-jp-3-172b-instruct3
+    "llm-jp-3-172b": 172_392_173_568,  # the same
     "internlm-2.5-7b": 7_737_708_544,  # internlm/internlm2_5-7b
     "gpt-neox-20b": 20_554_567_680,  # arXiv 2204.06745, table 1
     "qwen2.5-72b": 72_706_203_648,  # Qwen/Qwen2.5-72B
