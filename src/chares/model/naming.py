@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 NOISE = frozenset(
     """
     base bf16 block chat dense dpo dropless fine finetune finetuned finetuning fp16 fp4 fp8 hf
-    instruct instruction it llm lora maxtext meta model models mtp mxfp8 nvfp4 parameter parameters
-    params presumed pretrain pretrained pretraining qlora rl sft the tokendrop training tuned tuning
-    v0.1 w with without wo
+    instruct instruction it llm lora maxtext meta mlperf model models mtp mxfp8 nvfp4 parameter
+    parameters params presumed pretrain pretrained pretraining qlora rl sft the tokendrop training
+    tuned tuning v0.1 w with without wo
     """.split()
 )
 _UNITS = {"m": 1e6, "b": 1e9, "t": 1e12}
@@ -38,6 +38,7 @@ _EXPERTS = re.compile(r"(\d+) ?[x×*] ?(\d+(?:\.\d+)?) ?b(?![a-z0-9])")
 _ACTIVE = re.compile(r"(?<![a-z0-9])a ?(\d+(?:\.\d+)?)([bm])(?![a-z0-9])")
 _SPLIT_SIZE = re.compile(r"(?<![\d.])(\d+)b(\d)(?![a-z0-9])")  # BLOOM's 7b1
 _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[ _]?([mbt])(?![a-z0-9])")
+_VERSION = re.compile(r"v(?=\d)")  # Llama v2 is Llama 2
 _BETWEEN = re.compile(r"[^a-z0-9.]+")
 _TOLERANCE = 0.03  # between a count beside the name and that of the record: what sources leave out
 _SAME = 0.005  # where the count alone picks one size of a family
@@ -95,7 +96,7 @@ def _read(name: str) -> _Name:
     text = _SPLIT_SIZE.sub(lambda m: f"{m[1]}.{m[2]}b", text)
     text = _SIZE.sub(lambda m: taken("sizes", m), text)
     words = (word.strip(".") for word in _BETWEEN.split(text))
-    kept = "".join(word for word in words if word not in NOISE)
+    kept = _VERSION.sub("", "".join(word for word in words if word not in NOISE))
     return _Name(kept, tuple(found["sizes"]), tuple(found["active"]))
 
 
