@@ -354,6 +354,15 @@ def test_stages_of_equal_time_are_never_slower(facts: Facts) -> None:
         assert sum(parts.values()) == pytest.approx(whole_layers.step_time_s, rel=1e-12)
 
 
+def test_uneven_stages_are_asked_for_by_name(facts: Facts) -> None:
+    job = {"tokens": 1e9, "seq_len": 4096, "global_batch": 16}
+    uneven = ask("llama-3-8b", "h100-sxm", 8, facts, uneven=True, keep=1, **job)  # type: ignore[arg-type]
+    plain = ask("llama-3-8b", "h100-sxm", 8, facts, keep=1, **job)  # type: ignore[arg-type]
+    assert uneven.found.space.size == 2 * plain.found.space.size
+    assert uneven.best[0].step_time_s <= plain.best[0].step_time_s
+    assert plain.best[0].strategy["balance"] == 0
+
+
 def test_memory_follows_the_layers_of_the_stage(facts: Facts) -> None:
     """32 layers on 8 stages: four each. Where the head takes as long as some layers, the last
     stage has fewer and the first, which is the fullest, at least as many."""

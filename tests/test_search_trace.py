@@ -45,6 +45,19 @@ def test_the_orders_are_the_published_ones(schedule: int, p: int, vp: int, m: in
     assert max(x.end for x in played) == pytest.approx(run.time, rel=1e-12)
 
 
+def test_a_vee_by_hand() -> None:
+    """ZBV on two devices, three micro-batches, all passes one second: Qi et al. 2024, V-ZB. Device
+    0 sends three passes down before the first comes up again."""
+    played = play(orders(ZBV, 2, 1, 3), 4, lambda w, device: 1.0)
+    first = [(*x.work[0][:3], x.start) for x in played if x.device == 0]
+    assert first[:6] == [
+        ("F", 0, 0, 0), ("F", 1, 0, 1), ("F", 2, 0, 2), ("F", 0, 3, 3), ("B", 0, 3, 4),
+        ("W", 0, 3, 5),
+    ]  # fmt: skip
+    # six passes a micro-batch, and (p - 1)/2 times a device's forward, which is two passes
+    assert max(x.end for x in played) == 3 * 6 + 0.5 * 2
+
+
 # one step ---------------------------------------------------------------------------------------
 
 JOBS = {  # by schedule: model, chip, chips, batch, stages, chunks
@@ -53,8 +66,9 @@ JOBS = {  # by schedule: model, chip, chips, batch, stages, chunks
     "zb-h1": ("gpt3-175b", "a100-sxm-80gb", 128, 128, 8, 1),
     "zbv": ("llama-2-70b", "h100-sxm", 64, 128, 8, 1),
     "dualpipe": ("deepseek-v3", "h800-sxm", 256, 512, 16, 1),
+    "uneven": ("llama-3-8b", "h100-sxm", 32, 64, 8, 1),
 }
-CODES = {"1f1b": 0, "interleaved": 0, "zb-h1": 1, "zbv": 2, "dualpipe": 3}
+CODES = {"zb-h1": 1, "zbv": 2, "dualpipe": 3}  # the others: 1F1B
 
 
 @pytest.fixture(scope="module", params=JOBS)
@@ -64,8 +78,9 @@ def drawn(facts: Facts, request: pytest.FixtureRequest) -> tuple[str, Answer, di
     model, chip, count, batch, p, vp = JOBS[name]
     asked = question_for(model, chip, count, facts, global_batch=batch, seq_len=4096).asked
     space = replace(
-        space_for(asked), pp=(p,), vp=(vp,), schedule=(CODES[name],), recompute=((2, 1.0), (1, 1.0))
-    )
+        space_for(asked), pp=(p,), vp=(vp,), schedule=(CODES.get(name, 0),),
+        recompute=((2, 1.0), (1, 1.0)), balance=(2 if name == "uneven" else 0,),
+    )  # fmt: skip
     answer = ask(
         model, chip, count, facts, global_batch=batch, seq_len=4096, space=space, keep=1
     )  # fmt: skip

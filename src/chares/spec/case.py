@@ -125,7 +125,9 @@ class Split(Part):
     overlap_dp: Share = 1.0
     overlap_ep: Share = Field(0.0, description="share of expert all-to-all behind computation")
     dispatch_bytes: Bytes = Field(2.0, description="per element sent to the experts (1: fp8)")
-    balance: Literal[0, 1] = Field(0, description="1: layers spread over stages by cost")
+    balance: Literal[0, 1, 2] = Field(
+        0, description="1: layers spread over stages by cost, 2: the same in whole layers"
+    )
     weight_bytes: Bytes = 2.0
     gradient_bytes: Bytes = 4.0
     optimizer_bytes: Bytes = Field(12.0, description="master copy and moments, per parameter")
