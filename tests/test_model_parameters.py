@@ -29,6 +29,7 @@ EXACT = {
     "mistral-7b": 7_241_732_096,  # mistralai/Mistral-7B-v0.1
     "mixtral-8x7b": 46_702_792_704,  # mistralai/Mixtral-8x7B-v0.1
     "bloom-176b": 176_247_271_424,  # bigscience/bloom; also arXiv 2211.05100, section 3.2
+    "bloom-1.1b": 1_065_314_304,  # model card of bigscience/bloom-1b1
     "bloom-3b": 3_002_557_440,  # model card of bigscience/bloom-3b
     "llm-jp-3-13b": 13_706_931_200,  # model card of llm-jp/llm-jp-3-172b-instruct3
     "llm-jp-3-172b": 172_392_173_568,  # the same
