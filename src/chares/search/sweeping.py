@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from chares.errors import CharesError, InputError
 from chares.facts import load
@@ -157,13 +159,29 @@ def _on_ray(tasks: Sequence[Task], engine: str) -> Iterator[int]:
             hint="pip install 'chares[ray]'",
         ) from None  # fmt: skip
     if not ray.is_initialized():
-        ray.init(address=engine if engine.startswith("ray://") else None, log_to_driver=False)
+        _join_cluster(ray.init, engine)
     work = ray.remote(max_retries=8)(compute_part)
     waiting = {work.remote(task): task for task in tasks}
     while waiting:
         (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
         task = waiting.pop(ready)
         yield _write(ray.get(ready), task[3])
+
+
+def _join_cluster(init: Callable[..., Any], engine: str) -> None:
+    """Raises `InputError` where no cluster answers (Ray itself knocks for half a minute)."""
+    if not engine.startswith("ray://"):
+        init(log_to_driver=False)
+        return
+    try:
+        place = urlsplit(engine)
+        socket.create_connection((place.hostname or "", place.port or 10001), 10.0).close()
+        init(address=engine, log_to_driver=False)
+    except (OSError, ValueError) as bad:
+        raise InputError(
+            "no-cluster", f"no Ray cluster answers at `{engine}`: {bad}",
+            hint="as in ray://10.0.0.1:10001; RAY_AUTH_MODE=token where it asks for a token",
+        ) from None  # fmt: skip
 
 
 def compute_part(task: Task) -> list[dict[str, Any]]:
