@@ -151,6 +151,27 @@ def test_settings_change_the_plan(run: Any, case: str) -> None:
         (["permit", "export", "--chip", "h20", "--to", "CN", "--on", "2025-13-01"], "not-a-day"),
         (["permit", "report", "--on", "2024-06-01", "--compute", "3 W"], "unit-mismatch"),
         (["train", "--model", "gpt3-175b", "--chip", "a100", "--count", "0"], "bad-option"),
+        (
+            ["permit", "export", "--chip", "h20", "--to", "UK", "--on", "2025-01-01"],
+            "not-a-country",
+        ),
+        (
+            [
+                "size",
+                "--model",
+                "llama-3-8b",
+                "--chip",
+                "h20",
+                "--deadline",
+                "9 day",
+                "--budget",
+                "1 MUSD",
+            ],
+            "several-questions",
+        ),
+        (["size", "--model", "llama-3-8b", "--chip", "h20", "--most-tokens"], "no-question"),
+        (["size", "--model", "llama-3-8b", "--chip", "h20"], "no-question"),
+        (["compare-chips", "--model", "llama-3-8b", "--chip", " ,"], "not-a-fleet"),
         (["train", "--model", "gpt9", "--chip", "h100-sxm", "--count", "8"], "unknown-model"),
     ],
 )
@@ -172,6 +193,32 @@ def test_nothing_fits_exits_1(run: Any, tmp_path: Path) -> None:
     status, _, err = run("plan", str(path))
     assert status == 1
     assert "does not fit" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["train", "--model", "llama-3-8b", "--chip", "h20", "--count", "8", "--tokens", "15T"],
+         "hint: a number of tokens is wanted, such as `14.8 Ttoken`; units look like"),
+        (["plan", "colossus-1", "--set", "train.tokens=15T"], "such as `14.8 Ttoken`; units"),
+        (["permit", "export", "--chip", "h20", "--to", "china", "--on", "2025-01-01"],
+         "`CN` is China"),
+        (["permit", "export", "--chip", "h20", "--to", "UK", "--on", "2025-01-01"],
+         "`GB` is Britain (UK)"),
+        (["train", "--model", "llama-3-9b", "--chip", "h20", "--count", "8"],
+         ", or give the path of a `config.json`"),
+    ],
+)  # fmt: skip
+def test_hints_say_what_to_write(run: Any, words: list[str], hint: str) -> None:
+    assert hint in run(*words)[2]
+
+
+def test_a_day_out_of_reach_is_said_on_stderr(run: Any) -> None:
+    words = ("train", "--model", "llama-3-8b", "--chip", "h100-sxm", "--count", "8", "--on")
+    code, out, err = run(*words, "1999-01-01")
+    assert code == 0
+    assert "warning" not in out
+    assert err.startswith("warning: 1999-01-01: h100-sxm came out on 2022-09-20")
 
 
 def test_permit_export_has_the_shape_of_the_contract(run: Any) -> None:

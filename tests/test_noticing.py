@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from chares.errors import CharesError, UnknownName
 from chares.facts import Facts
 from chares.planner import plan
 from chares.report.messages import catalogue
-from chares.spec import notices, parse_case
+from chares.spec import day_notices, notices, parse_case
 
 HEAD = "name: x\nas_of: 2025-01-01\n"
 CHIPS = "fleet: [{chip: h100-sxm, count: 64, online: 2024-06-01}]\n"
@@ -28,11 +28,11 @@ MODEL = (
     ("text", "changes", "code", "says"),
     [
         (MODEL, ["train.mfu=45 %"], "mfu", "`train.mfu` (45 %) is not used"),
+        (MODEL, ["train.precision=fp32"], "precision", "as in bf16"),
         (MODEL, ["train.compute=1e24 FLOP"], "compute", "`train.compute` is not used"),
         (JOB, ["train.tokens=1 Ttoken"], "without-model", "`train.tokens`: not used"),
         (JOB, ["train.strategy.tp=8"], "without-model", "`train.strategy`: not used"),
         (JOB, ["train.chips=65"], "chips", "65, and the fleet has 64"),
-        (JOB, ["as_of=2017-06-20"], "early", "`as_of` 2017-06-20: before the first"),
         (JOB, ["as_of=1900-01-01"], "early", "`as_of` 1900-01-01"),
         (JOB, ["train.start=1990-01-01"], "early", "`train.start` 1990-01-01"),
         (JOB, ["permit.bought=1990-01-01"], "early", "`permit.bought` 1990-01-01"),
@@ -65,6 +65,28 @@ def test_at_the_border_nothing_is_said(facts: Facts, setting: str) -> None:
     assert notices(parse_case(HEAD + CHIPS + JOB, changes=[setting]), facts) == ()
 
 
+def test_the_first_accelerator_is_the_border(facts: Facts) -> None:
+    first = min(facts.get(i, "launch").day for i in facts.ids("chips") if facts.has(i, "launch"))
+    for day, wanted in ((first, False), (first - timedelta(1), True)):
+        case = parse_case(HEAD + JOB, changes=[f"as_of={day}"])
+        assert ("early" in {n.code for n in notices(case, facts)}) is wanted
+
+
+def test_the_day_of_one_question(facts: Facts) -> None:
+    def told(day: date) -> list[str]:
+        return [n.code for n in day_notices(day, "h100-sxm", facts)]
+
+    assert told(date(2022, 9, 19)) == ["before-launch"]
+    assert told(date(2022, 9, 20)) == []
+    assert told(date(2099, 1, 1)) == ["far"]
+
+
+def test_an_unknown_place_is_said(facts: Facts) -> None:
+    for place, code in (("memphis", set()), ("nowhere", {"place"})):
+        case = parse_case(HEAD + CHIPS + f"site: {{place: {place}}}")
+        assert {n.code for n in notices(case, facts)} == code
+
+
 def test_the_newest_source_is_one_that_was_known(facts: Facts) -> None:
     known = facts.known(date(2024, 6, 1))
     assert known.newest <= date(2024, 6, 1) < facts.newest
@@ -77,11 +99,11 @@ def test_every_notice_is_in_the_catalogue_word_for_word(facts: Facts) -> None:
         HEAD + CHIPS + MODEL,
         changes=["train.mfu=0.4", "train.compute=1e24 FLOP", "train.chips=1000", "as_of=1900-01-01",
                  "fleet.online=1990-01-01", "site.start=2099-01-01", "train.start=1950-01-01",
-                 "staff.people=5", "serve={model: a}"],
+                 "staff.people=5", "serve={model: a}", "train.precision=tf32", "site.place=x"],
     )  # fmt: skip
     other = parse_case(HEAD + JOB, changes=["train.tokens=1 Ttoken"])
     found = {n.code: n for n in (*notices(case, facts), *notices(other, facts))}
-    assert len(found) == 10
+    assert len(found) == 12
     for notice in found.values():
         texts = catalogue()[f"warning.{notice.code}"]
         assert texts["en"] == notice.text

@@ -279,6 +279,16 @@ def test_sources_stand_weakest_first(name: str) -> None:
     }
 
 
+def test_numbers_beyond_words_are_powers() -> None:
+    assert shown(1.25e26 * 365.25 * 86400, "s") == "1.25e26 years"
+    assert shown(1.25e33, "USD") == "1.25e33 USD"
+    assert shown(9.99e15, "1") == "9,990 T"
+
+
+def test_one_claim_is_told_as_one() -> None:
+    assert report.outline(small_plan(says="done in 100 days"))["answer"][-1] == "The claim holds."
+
+
 @pytest.mark.parametrize("name", shipped_cases())
 def test_japanese_leaves_no_title_column_or_label_in_english(name: str) -> None:
     o = outlined(name, "ja")
@@ -303,7 +313,7 @@ def test_a_stage_that_was_not_asked_says_so_and_prints_nothing_else() -> None:
     o = report.outline(small_plan())
     assert o["sections"] == []
     assert {n["reason"] for n in o["not_asked"]} == {"the case has no fleet"}
-    assert o["answer"][-1] == "All 1 claims hold."
+    assert o["answer"][-1] == "The claim holds."
     assert "入力にチップの記載がない" in json.dumps(
         report.outline(small_plan(), "ja"), ensure_ascii=False
     )

@@ -266,6 +266,8 @@ ONE = HEAD + "fleet:\n  - {chip: h100-sxm, count: 8}\nfinance: {life: 4 year}\n"
         ("fleet=[{chip: h20, count: 1}]", "fleet.0.chip", "h20"),
         ("as_of=2024-01-01", "as_of", date(2024, 1, 1)),
         ("site=", "site", None),  # asks no longer
+        ("fleet=", "fleet", ()),
+        ("finance.life=", "finance.life", None),
         ("about=a=b", "about", "a=b"),
     ],
 )
@@ -485,5 +487,5 @@ def test_the_examples_of_the_hints_can_be_used_as_they_stand(path: str) -> None:
 
 
 def test_a_case_that_is_not_there_may_be_a_file_that_is_not_there() -> None:
-    with pytest.raises(UnknownName, match=r"colossus-1.*path of a file, such as `my.yaml`"):
+    with pytest.raises(UnknownName, match=r"colossus-1.*path of a file: `my.yaml`"):
         read_case("colossus-2")

@@ -127,6 +127,12 @@ def unit(text: str) -> Unit:
     return Unit(factor, tuple(sorted((b, p) for b, p in dims.items() if p)))
 
 
+def wanted(name: str) -> str:
+    """What a quantity with this unit is called, and an example: for hints."""
+    kind, example = describe(unit(name).dimension)
+    return f"{kind} is wanted, such as `{example or f'1 {name}'}`"
+
+
 def parse(text: object, wanted: str) -> float:
     """The SI value of ``text``, which must have the dimension of the unit ``wanted``.
 

@@ -64,6 +64,14 @@ def calibrated(path: Path | None) -> Facts:
     return facts
 
 
+def mind_day(on: date | None, chip: str, facts: Facts) -> None:
+    """Say on stderr what there is to mind about the day of a question."""
+    from chares.spec import day_notices
+
+    for notice in day_notices(on, facts.resolve("chips", chip), facts) if on else ():
+        click.echo(f"warning: {notice}", err=True)
+
+
 def quantity(unit: str) -> Callable[[Any, Any, Any], float | None]:
     """A callback that reads an option as a quantity above zero with this unit, in SI."""
 
@@ -74,6 +82,8 @@ def quantity(unit: str) -> Callable[[Any, Any, Any], float | None]:
         try:
             found = units.parse(value, unit)
         except CharesError as bad:
+            if bad.code == "unknown-unit":
+                bad.hint = f"{units.wanted(unit)}; {bad.hint}"
             raise bad.at(where) from None
         if found <= 0:
             raise InputError("not-positive", f"`{shorten(value)}` must be above 0", where=where)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chares.errors import InputError, NoPlan
-from chares.faces.options import CALIBRATION, DAY, LANGUAGE, calibrated, quantity
+from chares.faces.options import CALIBRATION, DAY, LANGUAGE, calibrated, mind_day, quantity
 
 if TYPE_CHECKING:
     from chares.search import Answer, Size
@@ -89,6 +89,7 @@ def train(
 
     told = Progress("strategies")
     options["facts"] = calibrated(options.pop("calibration"))
+    mind_day(options["on"], chip, options["facts"])
     options |= {"heat": _pair(heat), "framework": launch}
     answer = strategies(model, chip, count, keep=keep, told=told.show, **options)
     told.end()

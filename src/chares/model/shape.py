@@ -85,7 +85,7 @@ def shape_of(facts: Facts, id: str) -> Shape:
     try:
         known = facts.resolve("models", id)
     except UnknownName as bad:
-        bad.hint += "; or give the path of a `config.json`"
+        bad.hint = f"{bad.hint.rstrip('?')}, or give the path of a `config.json`"
         raise
     block = facts.document(f"models/{known}").get("shape")
     if block is None:

@@ -54,8 +54,8 @@ def export(
     thing = chip_item(item, facts) if isinstance(item, str) else item
     if route not in ROUTES:
         raise InputError("unknown-route", f"`{route}` is no route", hint=" or ".join(ROUTES))
-    home = country(headquarters, "country") if headquarters else ""
-    deal = Deal(country(to), on, home, route, volume_share, listed, listed_share)
+    home = country(headquarters, facts, "country") if headquarters else ""
+    deal = Deal(country(to, facts), on, home, route, volume_share, listed, listed_share)
     book = Book.of(facts, "export")
     now = decide(thing, deal, book)
     because = [*_because(thing, deal, book, now)]
@@ -77,7 +77,7 @@ def importing(item: str | Item, into: str, on: date, facts: Facts | None = None)
     summons of 2025-07-31 are press reports of unpublished orders (status ``reported``)."""
     facts = facts or load()
     thing = chip_item(item, facts) if isinstance(item, str) else item
-    deal = Deal(country(into), on)
+    deal = Deal(country(into, facts), on)
     book = Book.of(facts, "import")
     mine = tuple(
         i for i in book.instruments

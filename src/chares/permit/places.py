@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from functools import lru_cache
 
-from chares.errors import InputError
+from chares.errors import InputError, shorten
 from chares.facts import Facts
 from chares.permit.rulebook import Reach, Spell, day, words
 
@@ -71,15 +72,21 @@ def groups(facts: Facts) -> Groups:
     )
 
 
-def country(code: str, what: str = "destination") -> str:
-    """A two-letter country code in capitals. Raises `InputError` (``not-a-country``)."""
+def country(code: str, facts: Facts, what: str = "destination") -> str:
+    """A two-letter country code in capitals. Raises `InputError` (``not-a-country``) for what is
+    none: the law would pass what goes to a place that it does not know."""
     text = code.strip().upper()
-    if len(text) != 2 or not text.isascii() or not text.isalpha():
-        raise InputError(
-            "not-a-country", f"`{code}` is not a {what}",
-            hint="write the two letters of ISO 3166, such as CN or AE",
-        )  # fmt: skip
-    return text
+    names: dict[str, str] = facts.document("places/countries")["names"]
+    if text in names:
+        return text
+    near = get_close_matches(code.strip().lower(), [n.lower() for n in names.values()], n=1)
+    meant = next(
+        (f"; `{c}` is {n}" for c, n in names.items() if n.lower() in near or f"({text})" in n), ""
+    )
+    raise InputError(
+        "not-a-country", f"`{shorten(code)}` is not a {what}",
+        hint=f"write the two letters of ISO 3166, such as CN or AE{meant}",
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -94,7 +94,8 @@ def _claims(view: View) -> str:
     if not rows:
         return ""
     if not bad:
-        return view.t("answer.all_hold", count=len(rows))
+        one = len(rows) == 1
+        return view.t("answer.one_holds") if one else view.t("answer.all_hold", count=len(rows))
     rest = [
         view.t(
             "answer.said" if r["computed_shown"] else "answer.said_only",
@@ -104,9 +105,7 @@ def _claims(view: View) -> str:
         )
         for r in bad
     ]
-    return view.t(
-        "answer.some_hold",
-        count=len(rows),
-        good=len(rows) - len(bad),
-        rest=view.t("word.semicolon").join(rest),
-    )
+    told = view.t("word.semicolon").join(rest)
+    if len(rows) == 1:
+        return view.t("answer.one_fails", rest=told)
+    return view.t("answer.some_hold", count=len(rows), good=len(rows) - len(bad), rest=told)

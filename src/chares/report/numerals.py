@@ -221,6 +221,8 @@ def _numbers(values: list[float], scale: Scale, lang: str) -> tuple[list[str], s
     first, ends = scaled[0], scaled[1:]
     exact = not ends and abs(first - round(first)) < 1e-9 * max(1.0, abs(first))
     largest = max(map(abs, scaled))
+    if largest >= 1e16:  # beyond words and digits
+        return [f"{v:.3g}".replace("e+", "e") for v in scaled], ""
     if scale.style == "count":
         if exact and lang == "ja" and 1e4 <= abs(first) < 1e8 and scale.unit[:3] != "USD":
             man, rest = divmod(round(first), 10000)

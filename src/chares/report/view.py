@@ -22,7 +22,7 @@ _FACT = re.compile(
 )
 # ids that end in a word of some family of the catalogue
 _FAMILIES = (
-    (re.compile(r"case:train\.strategy\.(\w+)"), "strategy"),
+    (re.compile(r"(?:case:train\.strategy\.|search:)(\w+)"), "strategy"),
     (re.compile(r"site\.phase(\d+)\.(\w+)"), "phase"),
     (re.compile(r"train\.time\.(\w+)"), "breakdown"),
     (re.compile(r"train\.memory\.(\w+)"), "memory"),

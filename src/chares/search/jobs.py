@@ -161,8 +161,10 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
             "missing-key", "`train.tokens` is needed with a model", hint="such as `14.8 Ttoken`"
         )
     model, shape = _model(str(train.model), facts)
-    seq = case.given("train.seq_len", train.seq_len or _context(model, facts), "token", "length")
-    batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "batch")
+    seq = case.given(
+        "train.seq_len", train.seq_len or _context(model, facts), "token", "sequence length"
+    )
+    batch = case.given("train.global_batch", train.global_batch or 1024, "sequence", "global batch")
     tokens = case.given("train.tokens", train.tokens, "token", "training tokens", train.source)
     chip_parts = hardware_figures(facts, chip)
     on = train.start or case.as_of
@@ -188,7 +190,10 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
     else:
         found = explore(asked, space_for(asked))
         if not found.best:
-            raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked))
+            hint = "give more chips or a shorter `train.seq_len`"
+            if not found.legal:
+                hint = "give `train.chips` with more divisors"
+            raise NoPlan("no-strategy-fits", _nothing(found, model, chip, asked), hint=hint)
         split = _chosen(found.best[0].strategy, shared)
     bundle = training_step(chip_parts, shape, split, fit)
     strategy = Strategy(*[f.value for f in split])
@@ -258,7 +263,7 @@ def _fixed(
             "chips-do-not-divide",
             f"tp pp cp dp = {dp * given.tp * given.pp * given.cp}, but {asked.n_chips} chips train",
             where="train.strategy",
-            hint="leave `dp` out, or change `train.chips`",
+            hint=("leave `dp` out, or " if given.dp else "") + "change `train.chips`",
         )
     for word, table in (("schedule", SCHEDULES), ("recompute", RECOMPUTATIONS)):
         if getattr(given, word) not in table:

@@ -16,9 +16,10 @@ from chares.spec.case import (
     Train,
 )
 from chares.spec.intake import parse_case, read_case, shipped_cases
-from chares.spec.noticing import Notice, notices
+from chares.spec.noticing import Notice, day_notices, notices
 
 __all__ = [
     "Batch", "Case", "Claim", "Finance", "Market", "Notice", "Permit", "Serve", "Site", "Split",
-    "Staff", "Stage", "Supply", "Train", "notices", "parse_case", "read_case", "shipped_cases",
+    "Staff", "Stage", "Supply", "Train", "day_notices", "notices", "parse_case", "read_case",
+    "shipped_cases",
 ]  # fmt: skip

@@ -18,7 +18,10 @@ def _convert(unit: str, value: Any) -> float:
     try:
         return units.parse(value, unit)
     except CharesError as bad:
-        raise PydanticCustomError(bad.code, "{m}", {"m": bad.message, "hint": bad.hint}) from None
+        hint = bad.hint
+        if bad.code == "unknown-unit":
+            hint = f"{units.wanted(unit)}; {hint}"
+        raise PydanticCustomError(bad.code, "{m}", {"m": bad.message, "hint": hint}) from None
 
 
 LEAST, MOST = 1e-30, 1e45  # SI, any unit: products of a few amounts stay within a float's range

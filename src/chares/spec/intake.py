@@ -42,7 +42,7 @@ def read_case(name: str | Path, changes: Sequence[str] = ()) -> Case:
         cases = shipped_cases()
         if str(name) not in cases:
             unknown = UnknownName("case", str(name), cases)
-            unknown.hint += "; or give the path of a file, such as `my.yaml`"
+            unknown.hint = f"{unknown.hint.rstrip('?')}, or give the path of a file: `my.yaml`"
             raise unknown
         path = cases[str(name)]
     try:
@@ -152,6 +152,9 @@ def _set(root: Node, change: str) -> None:
         node.value = {}
     if not isinstance(node.value, dict):
         raise InputError("bad-set", f"`{shorten(path)}` has no parts to set", where=where)
+    if value.value is None:  # an empty value takes a part away
+        node.value.pop(last, None)
+        return
     node.value[last] = value
 
 

@@ -33,7 +33,9 @@ class Notice:
 
 def notices(case: Case, facts: Facts) -> tuple[Notice, ...]:
     """Everything to mind about a case, in the order in which a reader would ask."""
-    return (*_unused(case), *_chips(case), *_days(case, facts), *_silent(case))
+    return (
+        *_unused(case), *_chips(case), *_place(case, facts), *_days(case, facts), *_silent(case)
+    )  # fmt: skip
 
 
 def _unused(case: Case) -> Iterator[Notice]:
@@ -46,6 +48,12 @@ def _unused(case: Case) -> Iterator[Notice]:
             "`train.mfu` ({mfu}) is not used: beside a model the utilisation is predicted. "
             "To plan with your own, give `train.compute` and take `train.model` away",
             {"mfu": f"{100 * train.mfu.likely:g} %"},
+        )
+    if train.model and train.precision in ("fp32", "tf32"):
+        yield Notice(
+            "precision",
+            "a step in {precision} is predicted as in bf16: nothing slower is modelled",
+            {"precision": train.precision},
         )
     if train.model and train.compute is not None:
         yield Notice(
@@ -72,6 +80,31 @@ def _chips(case: Case) -> Iterator[Notice]:
         )
 
 
+def day_notices(on: date, chip: str, facts: Facts) -> Iterator[Notice]:
+    """What to mind about the day of one question on one chip."""
+    launch = facts.get(chip, "launch").day if facts.has(chip, "launch") else on
+    if on < launch:
+        yield Notice(
+            "before-launch",
+            "{on}: {chip} came out on {launch}",
+            {"on": on.isoformat(), "chip": chip, "launch": launch.isoformat()},
+        )
+    if (on - facts.newest).days > FAR:
+        yield _far({"on": on}, facts.newest)
+
+
+def _place(case: Case, facts: Facts) -> Iterator[Notice]:
+    place = case.site.place if case.site else None
+    known = [i for i in facts.ids("sites") if "electricity" in facts.subject(i).tags]
+    if place and place not in known:
+        yield Notice(
+            "place",
+            "nothing is on record about `{place}`: power costs what it does in US industry, and no "
+            "law of the place is known; known are {known}",
+            {"place": place, "known": ", ".join(known)},
+        )
+
+
 def _days(case: Case, facts: Facts) -> Iterator[Notice]:
     days = dict(_all_days(case))
     launched = {i: facts.get(i, "launch").day for i in facts.ids("chips") if facts.has(i, "launch")}
@@ -95,12 +128,7 @@ def _days(case: Case, facts: Facts) -> Iterator[Notice]:
             )  # fmt: skip
     last = facts.newest
     if far := {k: d for k, d in days.items() if (d - last).days > FAR}:
-        yield Notice(
-            "far",
-            "{days}: years after the newest source ({last}); prices, rates and law are the last "
-            "ones known",
-            {"days": _told(far), "last": last.isoformat()},
-        )
+        yield _far(far, last)
     start, first = case.train.start if case.train else None, _first_online(case)
     if start and first and start < first:
         yield Notice(
@@ -108,6 +136,15 @@ def _days(case: Case, facts: Facts) -> Iterator[Notice]:
             "`train.start` is {start}; training begins on {first}, when the first chips are online",
             {"start": start.isoformat(), "first": first.isoformat()},
         )
+
+
+def _far(days: Mapping[str, date], last: date) -> Notice:
+    return Notice(
+        "far",
+        "{days}: years after the newest source ({last}); prices, rates and law are the last "
+        "ones known",
+        {"days": _told(days), "last": last.isoformat()},
+    )
 
 
 def _first_online(case: Case) -> date | None:
