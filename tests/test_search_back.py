@@ -1,4 +1,4 @@
-"""Questions asked backwards, chips side by side, mixed fleets, sweeps that are killed."""
+"""Questions asked backwards, chips side by side, sweeps that are killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from chares.search import (
     days_for,
     fewest_chips,
     largest_model,
-    mixed,
     most_tokens,
     optimal_tokens,
     question_for,
@@ -116,7 +115,7 @@ def test_what_is_missing_is_asked_for(facts: Facts) -> None:
         days_for(bare, 1e6)
 
 
-# side by side, mixed ----------------------------------------------------------------------------
+# side by side -----------------------------------------------------------------------------------
 
 
 def test_chips_side_by_side(facts: Facts) -> None:
@@ -134,21 +133,6 @@ def test_chips_side_by_side(facts: Facts) -> None:
     assert (sides["h20"].energy_j or 0.0) > 0
     assert sides["h20"].tpp is not None
     assert sides["h20"].tpp < 4800 < (sides["h100-sxm"].tpp or 0.0)
-
-
-def test_a_second_kind_of_chip_helps(facts: Facts) -> None:
-    kinds = [
-        question_for("llama-2-70b", chip, n, facts, global_batch=512, seq_len=4096)
-        for chip, n in (("h100-sxm", 64), ("h200-sxm", 32))
-    ]
-    found = mixed(kinds, shares=16)
-    assert sum(p.global_batch for p in found.parts) == 512
-    alone = found.alone["h100-sxm"]
-    assert alone is not None
-    assert found.step_time_s < alone
-    assert found.step_time_s >= max(p.best.step_time_s for p in found.parts)
-    with pytest.raises(InputError):
-        mixed(kinds[:1])
 
 
 # sweeps -----------------------------------------------------------------------------------------

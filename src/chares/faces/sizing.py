@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chares.errors import InputError, NoPlan
-from chares.faces.options import LANGUAGE, quantity
+from chares.faces.options import LANGUAGE, mind_day, quantity
 from chares.faces.searching import job
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ def _question(facts: Facts, model: str, chip: str, count: int, options: dict[str
     from chares.search import question_for
 
     price, on = options.get("hourly_price"), options.get("on")
+    mind_day(on, chip, facts)
     known = {k: options.get(k) for k in ("tokens", "seq_len", "global_batch")}
     return question_for(
         model, chip, count, facts, precision=options["precision"],
         hourly_price=price * 3600.0 if price else rent_of(chip, on or date.today(), facts),
-        **known,
+        on=on, **known,
     )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ def _answer(asked: Question, options: dict[str, Any], facts: Facts) -> Any:
     from chares.search import best_batch, days_for, fewest_chips, largest_model, most_tokens
 
     budget = options["budget"]
+    _one_question(options)
     if options["deadline"]:
         return fewest_chips(asked, options["deadline"] / 86400.0)
     if options["batch_limit"]:
@@ -91,6 +93,22 @@ def _answer(asked: Question, options: dict[str, Any], facts: Facts) -> Any:
     )
 
 
+def _one_question(options: dict[str, Any]) -> None:
+    """Refuse options that another question would leave unused."""
+    asked = [o for o in ("deadline", "budget", "batch_limit") if options[o]]
+    if len(asked) > 1:
+        told = " and ".join("--" + o.replace("_", "-") for o in asked)
+        raise InputError("several-questions", f"{told} are questions of their own", hint="ask one")
+    needs = {"most_tokens": "budget", "largest": "budget", "critical_batch": "batch_limit"}
+    for option, other in needs.items():
+        if options[option] and not options[other]:
+            name, wanted = option.replace("_", "-"), other.replace("_", "-")
+            raise InputError("no-question", f"--{name} needs --{wanted}", hint="see --help")
+    if options["most_tokens"] and options["largest"]:
+        message = "--most-tokens and --largest are questions of their own"
+        raise InputError("several-questions", message, hint="ask one")
+
+
 @click.command(
     "compare-chips",
     epilog="\b\nExamples:\n  chares compare-chips --model llama-3.1-405b --count 16384 --to CN"
@@ -101,7 +119,12 @@ def _answer(asked: Question, options: dict[str, Any], facts: Facts) -> Any:
 @click.option("--chip", "chips", default=CHIPS, show_default=True, help="Chips, with commas.")
 @click.option("--count", type=click.IntRange(1, 10**7), default=8192, show_default=True)
 @click.option("--to", "destination", help="Also: may each chip be exported there (CN)?")
-@click.option("--mixed", "fleet", metavar="A:N,B:M", help="Instead: one fleet of two kinds.")
+@click.option(
+    "--mixed",
+    "fleet",
+    metavar="A:N,B:M",
+    help="Instead: one fleet of these kinds, as data-parallel groups and as pipeline stages.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print plain data.")
 @LANGUAGE
 def compare_chips(
@@ -117,7 +140,9 @@ def compare_chips(
     if fleet:
         _mixed(facts, model, fleet, as_json, lang, options)
         return
-    names = [c.strip() for c in chips.split(",")]
+    names = list(dict.fromkeys(c.strip() for c in chips.split(",") if c.strip()))
+    if not names:
+        raise InputError("not-a-fleet", "no chip is named", where="--chip", hint="h100-sxm,h20")
     questions = [_question(facts, model, name, count, options) for name in names]
     sides = side_by_side(questions, facts)
     to = (destination or "").upper()
@@ -148,17 +173,15 @@ def _mixed(
             "not-a-fleet", f"`{fleet}` is no fleet", where="--mixed",
             hint="write h100-sxm:100000,h200-sxm:50000",
         ) from None  # fmt: skip
-    questions = [_question(facts, model, chip, n, options) for chip, n in kinds]
-    first = questions[0].asked.global_batch
-    questions = [q.at(q.asked.n_chips, first) for q in questions]
-    found = mixed(questions)
+    if any(n < 1 for _, n in kinds):
+        raise InputError(
+            "not-a-fleet", f"`{fleet}` has a kind with no chips", where="--mixed",
+            hint="write h100-sxm:100000,h200-sxm:50000",
+        )  # fmt: skip
+    questions = [_question(facts, model, chip.strip(), n, options) for chip, n in kinds]
+    batch = questions[0].asked.global_batch
+    found = mixed([q.at(q.asked.n_chips, batch) for q in questions])
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1, allow_nan=False))
         return
-    rows = [
-        {"chip": p.chip, "chips": p.chips, "global_batch": p.global_batch}
-        | report.sized_row(p.best, lang)
-        for p in found.parts
-    ]
-    outline = report.mixed_outline(model, fleet, found, rows, lang)
-    report.print_outline(outline, sys.stdout)
+    report.print_outline(report.mixed_outline(questions[0], fleet, found, lang), sys.stdout)

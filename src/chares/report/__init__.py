@@ -15,6 +15,7 @@ from chares.report.measured import (
     validation_text,
 )
 from chares.report.messages import LANGUAGES
+from chares.report.mixed_words import mixed_outline
 from chares.report.notebook import plan_html, plan_text
 from chares.report.numerals import shown
 from chares.report.page_html import page
@@ -28,7 +29,6 @@ from chares.report.ranking import (
 from chares.report.ranking_words import split_text
 from chares.report.sheets import sheet
 from chares.report.sizing_words import (
-    mixed_outline,
     sides_outline,
     size_outline,
     sized_columns,

@@ -17,7 +17,8 @@ DAY = 86400.0
 Column = tuple[str, str, str]  # key, label, unit
 UNITS = {
     "chips": "1", "global_batch": "1", "split": "", "step_time_s": "s", "mfu": "%", "memory": "B",
-    "time": "s", "cost_usd": "USD", "chip": "", "tpp": "1", "energy": "J", "against": "1",
+    "time": "s", "cost_usd": "USD", "chip": "", "way": "", "layers": "1", "tpp": "1", "energy": "J",
+    "against": "1",
 }  # fmt: skip
 STRATEGY = ("split", "step_time_s", "mfu", "memory", "time", "cost_usd")
 
@@ -117,15 +118,3 @@ def sides_outline(
     ]
     name = t("size.each", model=question.model, count=f"{question.asked.n_chips:,}")
     return sheet(name, lines, columns, rows, question.assumed, lang=lang, as_of=question.on)
-
-
-def mixed_outline(
-    model: str, fleet: str, found: Any, rows: Sequence[Mapping[str, Any]], lang: str = "en"
-) -> dict[str, Any]:
-    """A fleet of several kinds: the time of a step, and one row for each kind."""
-    t = Messages(lang)
-    run = t("ranking.run", time=_told(found.days * DAY, "s", t)) if found.days else ""
-    line = t("compare.mixed", time=_told(found.step_time_s, "s", t), run=run)
-    names = ("chip", "chips", "global_batch", "split", "step_time_s", "mfu", "memory")
-    name = t("size.on", model=model, chip=fleet)
-    return sheet(name, [line], sized_columns(names, lang), rows, lang=lang)

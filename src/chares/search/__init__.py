@@ -2,7 +2,7 @@
 
 from chares.search.asking import Answer, Question, ask, question_for, space_for, suited_batch
 from chares.search.blocks import Asked
-from chares.search.comparing import Mixed, Side, mixed, side_by_side
+from chares.search.comparing import Side, side_by_side
 from chares.search.exploring import Found, HeatMap, explore
 from chares.search.inverting import (
     best_batch,
@@ -15,6 +15,7 @@ from chares.search.inverting import (
 )
 from chares.search.jobs import Steps, best
 from chares.search.launching import launch_notes, launch_text
+from chares.search.mixing import Mixed, Way, mixed
 from chares.search.ranking import Ranked, ranked, words
 from chares.search.reducing import Candidate
 from chares.search.scaling import Size, front_of, sizes
@@ -38,6 +39,7 @@ __all__ = [
     "Steps",
     "Sweep",
     "Table",
+    "Way",
     "all_rows",
     "ask",
     "best",

@@ -10,26 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
-from math import ceil, inf, lcm
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chares.model import (
-    SCHEDULES,
-    Layers,
-    Span,
-    StagedStep,
-    Strategy,
-    Stretch,
-    layer_times,
-    pace_of,
-    staged_step,
-    straggling,
-)
-from chares.search.asking import space_for
+from chares.model import Span, StagedStep, Stretch, pace_of, staged_step, straggling
+from chares.search.mixed_choices import ONE_RUN, Choices, splits
 from chares.search.mixed_groups import POWERS
-from chares.search.space import layouts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +29,6 @@ if TYPE_CHECKING:
     Index = NDArray[np.intp]
     Array = NDArray[np.float64]
 
-#: one run of layers a device; with chunks a device would have layers of both ends
-ONE_RUN = tuple(SCHEDULES.index(name) for name in ("1f1b", "zb-h1"))
 #: (ZeRO stage, sharded inside a scale-up domain only), without and with sharded weights
 SHARDED = (((0, 0), (1, 0), (2, 0), (1, 1), (2, 1)), ((3, 0), (3, 1)))
 ROWS, PAIRS = 4000, 1000  # looked at together
@@ -57,45 +43,6 @@ class Chain:
     stretches: tuple[Stretch, ...]
     step: StagedStep
     evaluated: int
-
-
-class _Kind:
-    """One kind's layouts (pp: its own stages) times its ways to recompute, as columns."""
-
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        space = space_for(asked)
-        one = replace(space, micro_batch=(1,), vp=(1,), schedule=ONE_RUN[:1])
-        unit = asked.n_chips * lcm(*one.pp)
-        columns = dict(layouts(one, asked.shape, asked.n_chips, unit, asked.seq_len).columns)
-        lean = columns["sp"] == (columns["tp"] > 1)  # sharing the sequence never loses
-        ways = np.arange(len(space.recompute))
-        size = int(lean.sum())
-        self.columns: dict[str, Array] = {
-            k: np.repeat(columns[k][lean], len(ways)).astype(np.float64)
-            for k in ("tp", "pp", "cp", "sp", "ep", "etp", "dp")
-        }
-        codes = np.array(space.recompute)[np.tile(ways, size)]
-        self.columns |= {"recompute": codes[:, 0], "recompute_share": codes[:, 1]}
-        self.gradient_bytes = float(min(space.gradient_bytes))
-        self.layers: dict[int, tuple[Layers, Array]] = {}
-
-    def strategy(self, rows: Any, **fields: Any) -> Strategy:
-        """Strategies of these rows; ``fields`` are the rest."""
-        own = {k: v[rows] for k, v in self.columns.items()}
-        fields = own | {"gradient_bytes": self.gradient_bytes} | fields
-        return replace(self.asked.template, **fields)
-
-    def layers_of(self, micro_batch: int) -> tuple[Layers, Array]:
-        """The layers of all rows, and their seconds but for what depends on the sharding."""
-        if micro_batch not in self.layers:
-            asked = self.asked
-            s = self.strategy(slice(None), micro_batch=float(micro_batch))
-            a = layer_times(asked.shape, s, asked.hardware, asked.calibration)
-            seconds: Any = a.linear + a.attention + a.experts + a.elementwise + a.routing
-            seconds = seconds + a.tp_exposed + a.cp_exposed + a.ep_exposed
-            self.layers[micro_batch] = a, np.broadcast_to(seconds, self.columns["tp"].shape)
-        return self.layers[micro_batch]
 
 
 @dataclass(frozen=True)
@@ -139,7 +86,7 @@ def chained(questions: Sequence[Question]) -> Chain | None:
     Layers are divided in whole numbers. Where replicas do not divide the batch the last
     micro-batch is missing in some and takes its time all the same.
     """
-    kinds = [_Kind(q.asked) for q in questions]
+    kinds = [Choices(q.asked) for q in questions]
     fleet = _Fleet([q.asked for q in questions])
     best = _Best()
     groups = sorted(_groups(kinds, fleet), key=lambda g: g.bound)
@@ -159,7 +106,7 @@ def _depth(asked: Asked) -> int:
     return int(asked.shape.n_layers + asked.shape.mtp_layers)
 
 
-def _groups(kinds: Sequence[_Kind], fleet: _Fleet) -> Iterator[_Group]:
+def _groups(kinds: Sequence[Choices], fleet: _Fleet) -> Iterator[_Group]:
     """All groups with their bound: layers spread evenly in time over the fastest of each kind."""
     asked = kinds[0].asked
     batch = asked.global_batch
@@ -180,7 +127,7 @@ def _groups(kinds: Sequence[_Kind], fleet: _Fleet) -> Iterator[_Group]:
 
 
 def _search(
-    kinds: Sequence[_Kind], group: _Group, fleet: _Fleet, best: _Best, order: tuple[int, ...],
+    kinds: Sequence[Choices], group: _Group, fleet: _Fleet, best: _Best, order: tuple[int, ...],
     *, alike: bool,
 ) -> None:  # fmt: skip
     """Better ``best`` by the pairs of a group, those with the lowest bounds first."""
@@ -204,7 +151,7 @@ def _search(
         _evaluate(kinds, group, rows, seconds, best, order)
 
 
-def _least_end(kinds: Sequence[_Kind], group: _Group, side: int, least: float) -> Array:
+def _least_end(kinds: Sequence[Choices], group: _Group, side: int, least: float) -> Array:
     """Seconds of gradients and optimizer that each row of one kind takes at least in a step of
     less than ``least`` seconds; infinite where it lacks memory even then.
 
@@ -232,7 +179,7 @@ def _least_end(kinds: Sequence[_Kind], group: _Group, side: int, least: float) -
     return end
 
 
-def _bounds(kinds: Sequence[_Kind], group: _Group) -> Array:
+def _bounds(kinds: Sequence[Choices], group: _Group) -> Array:
     """Seconds that the pipeline of each pair of rows takes at least.
 
     With ``s`` seconds of the slowest stage and ``t`` through all, no schedule here is faster than
@@ -262,7 +209,7 @@ def _bounds(kinds: Sequence[_Kind], group: _Group) -> Array:
 
 
 def _candidates(
-    kinds: Sequence[_Kind], group: _Group, fleet: _Fleet, pairs: tuple[Index, Index], least: float
+    kinds: Sequence[Choices], group: _Group, fleet: _Fleet, pairs: tuple[Index, Index], least: float
 ) -> tuple[dict[str, NDArray[Any]], Array]:
     """Strategies of these pairs that may take less than ``least``: rows of both kinds, layers of
     the first, schedule, weights sharded or not; and their bounds. Fastest first."""
@@ -291,7 +238,7 @@ def _candidates(
 
 
 def _evaluate(
-    kinds: Sequence[_Kind], group: _Group, rows: dict[str, NDArray[Any]], bounds: Array,
+    kinds: Sequence[Choices], group: _Group, rows: dict[str, NDArray[Any]], bounds: Array,
     best: _Best, order: tuple[int, ...],
 ) -> None:  # fmt: skip
     """Better ``best`` by rows, in full, until their bounds reach it."""
@@ -320,20 +267,8 @@ def _at(values: Any, row: int) -> float:
     return float(np.asarray(values).ravel()[row])
 
 
-def splits(depth: int, a: int, b: int) -> list[int]:
-    """Layers of the first ``a`` stages that can be best, the last ``b`` having the rest.
-
-    Between multiples of ``a`` and (from the end) of ``b`` the fullest stages stay as they are and
-    the sum of all changes in one direction, so only these and their neighbours can win.
-    """
-    edges = {n * a for n in range(1, depth // a + 1)}
-    edges |= {depth - n * b for n in range(1, depth // b + 1)}
-    near = {e + d for e in edges for d in (-1, 0, 1)}
-    return sorted(x for x in near if a <= x <= depth - b)
-
-
 def _stretches(
-    kinds: Sequence[_Kind], group: _Group, rows: dict[str, Any]
+    kinds: Sequence[Choices], group: _Group, rows: dict[str, Any]
 ) -> tuple[Stretch, Stretch]:
     """The rows as stretches of a pipeline, for ZeRO 0 or 3."""
     which = rows["first"], rows["second"]
@@ -355,7 +290,7 @@ def _stretches(
 
 
 def _sharded(
-    kinds: Sequence[_Kind], group: _Group, rows: dict[str, Any]
+    kinds: Sequence[Choices], group: _Group, rows: dict[str, Any]
 ) -> tuple[tuple[Stretch, ...], NDArray[np.bool_]]:
     """The rows with, for each kind, the way of sharding that ends the step first and fits in
     memory; and which rows fit."""
@@ -393,7 +328,7 @@ def _soonest(asked: Asked, x: Stretch, stage: Num, sharded: Any) -> tuple[Array,
 
 
 def _ends(
-    kinds: Sequence[_Kind], group: _Group, rows: dict[str, NDArray[Any]], stage: float
+    kinds: Sequence[Choices], group: _Group, rows: dict[str, NDArray[Any]], stage: float
 ) -> Array:
     """Seconds of gradients and optimizer that rows take at least if no stage takes more than
     ``stage``, infinite where one of the kinds lacks memory. Worked out once for each kind's own
