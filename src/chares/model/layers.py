@@ -15,7 +15,7 @@ import numpy as np
 from chares.model.compute import Rates, attended, gemm_time
 from chares.model.network import Group, Links, exchange_time, gather_time
 from chares.model.shape import LATENT
-from chares.model.strategy import RECOMPUTED, ULYSSES
+from chares.model.strategy import FULL, RECOMPUTED, ULYSSES
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -290,22 +290,26 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     again = (
         np.moveaxis(RECOMPUTED[np.asarray(s.recompute, dtype=np.intp)], -1, 0) * s.recompute_share
     )
+    # PyTorch's checkpoint without re-entry and XLA stop at the last tensor that a gradient needs
+    last = s.early_stop * np.equal(s.recompute, FULL) * s.recompute_share
+    down = last / (2.0 + shape.gated)  # of the FFN's GEMMs
     p = _projections(shape, s, tokens, rates)
     core, core_back = _core(shape, s, tokens, rates, c)
     elementwise, routing = _elementwise(shape, s, tokens, c, moe, p.inputs, rates)
     ffn = (1.0 - moe) * p.ffn + moe * p.shared
-    experts = moe * p.experts * c.imbalance / c.grouped
+    local = np.maximum(1.0, shape.n_experts / s.ep)  # a single expert is a plain GEMM
+    experts = moe * p.experts * c.imbalance / c.grouped ** (1.0 - 1.0 / local)
     tensor = _tensor_time(shape, s, tokens, moe, domain, links)
     context = _context_time(shape, s, tokens, domain, links)
     exchange = moe * _expert_exchange(shape, s, tokens, domain, links)
     overlap_tp, overlap_ep = c.overlap_tp * s.overlap_tp, c.overlap_ep * s.overlap_ep
     dense = p.attention + ffn
-    linear = (3.0 + again[0]) * p.attention + (3.0 + again[2]) * ffn
+    linear = (3.0 + again[0]) * p.attention + (3.0 + again[2] - down) * ffn
     pieces = 1.0 + c.cp_loss * (1.0 - 1.0 / s.cp)
     core, core_back = core * pieces, core_back * pieces
     attention = core + core_back + again[1] * core
     # backward passes carry the same volume again; key and value gradients come on top
-    tp_total = (2.0 + again[5]) * tensor
+    tp_total = (2.0 + again[5] - 0.25 * last) * tensor
     cp_total = (3.0 + again[1]) * context
     ep_total = (2.0 + again[6]) * exchange
     expert_total = (3.0 + again[3]) * experts
@@ -313,7 +317,6 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     elementwise_total = (2.5 + again[4]) * elementwise
     routing_total = (2.0 + again[3]) * routing
     computed = linear + attention + expert_total + elementwise_total + routing_total
-    busy = linear + expert_total + attention
     vocabulary = shape.vocab / s.tp
     head = 3.0 * gemm_time(tokens, vocabulary, shape.d_model, rates.head, 2.0, rates)
     loss = tokens * vocabulary * 20.0 * rates.byte  # logits in 16 and 32 bits, five passes
@@ -325,7 +328,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         routing=routing_total,
         tp_exposed=_hidden(tp_total, linear, overlap_tp),
         cp_exposed=_hidden(cp_total, attention, ring),
-        ep_exposed=_hidden(ep_total, busy, overlap_ep),
+        ep_exposed=_hidden(ep_total, computed, overlap_ep),
         ep_both_ways=_hidden(ep_total, computed, 1.0 - COMMUNICATION_CORES),
         # operations that the host launches: a third more with recomputation, more with collectives
         host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)

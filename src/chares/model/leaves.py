@@ -25,7 +25,7 @@ from chares.model.intervals import (
     labels,
 )
 from chares.model.parameters import parameters
-from chares.model.published import generation_launches
+from chares.model.run_library import generation_launches
 from chares.model.shape import Shape, shape_of
 
 if TYPE_CHECKING:

@@ -110,14 +110,17 @@ def memory_use(
         later = np.greater(sum(late), sum(early))
     pairs = zip(late, early, strict=True)
     activations, logits, work = (np.where(later, y, z)[()] for y, z in pairs)
-    buffers = work + (state.gathered + state.ahead)
+    # a compiled program has freed the layers' buffers when it comes to the loss
+    layers_own = state.gathered + state.ahead
+    freed = s.compiled * np.greater(logits, 0.0) * np.minimum(layers_own, logits)
+    buffers = work + (layers_own - freed)
     gradients = state.gradients + state.update
     passing = activations + logits
     allocated = (state.weights + gradients + state.optimizer) + passing + buffers
     reserved = allocated * c.fragmentation
     context = c.context_memory * _communicators(s)
     # the update comes when the activations are gone
-    spare = state.ahead + np.minimum(state.update, passing + work)
+    spare = state.ahead * np.equal(freed, 0.0) + np.minimum(state.update, passing + work)
     needed = allocated * (1.0 + STUCK * (c.fragmentation - 1.0)) - spare + STAYS * context
     return Memory(
         state.weights, gradients, state.optimizer, activations, logits, buffers, allocated,
@@ -162,7 +165,8 @@ def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) ->
     if np.any(zero >= 2):
         absent = (zero >= 2) * (whole - owned)
         third = zero == 3
-        near = np.minimum(layer + vocabulary, absent) * third
+        # a compiled program has the vocabulary only where it is used, beside the logits
+        near = np.minimum(layer + vocabulary * (1.0 - s.compiled), absent) * third
         gathered = (np.minimum(layer, absent) + near) * s.gather_bytes
         ahead = np.minimum(layer, absent - near) * third * s.gather_bytes
     return _State(
@@ -207,7 +211,8 @@ def _passing(
     loss = c.logit_bytes * np.where(np.less(s.fused, 1), EAGER, 1.0)
     loss = np.where(np.greater(s.lean_loss, 0), LEAN, loss)
     logits = a.tokens * (shape.vocab / s.tp) * loss
-    logits = logits * (span.closing(s.pp) if last else np.equal(s.pp, 1))
+    gathered = a.head_parameters * s.gather_bytes * np.equal(s.zero, 3) * s.compiled
+    logits = (logits + gathered) * (span.closing(s.pp) if last else np.equal(s.pp, 1))
     head = np.greater(logits, work)
     return kept, head * logits, np.where(head, 0.0, work)
 

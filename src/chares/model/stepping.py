@@ -105,7 +105,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
         "host": host + c.step + moved,
     }
     before = sum(parts.values())
-    nodes = np.maximum(1.0, s.n_chips / hardware.node_size)
+    nodes = np.maximum(1.0, s.n_chips / np.maximum(hardware.node_size, hardware.scale_up_size))
     straggler = before * c.straggler * np.log2(nodes)
     total = before + straggler
     flops = layers.flops * s.global_batch * s.seq_len

@@ -76,6 +76,7 @@ class Strategy:
     precision: Num = BF16  # a code of PRECISIONS
     recompute: Num = NONE  # a code of RECOMPUTATIONS
     recompute_share: Num = 1.0  # share of the layers that recompute
+    early_stop: Num = 0.0  # 1: full recomputation leaves out the last GEMM, which no gradient needs
     schedule: Num = ONE_F_ONE_B  # a code of SCHEDULES
     cp_kind: Num = RING  # a code of CP_KINDS
     balance: Num = 0.0  # 1: layers are spread over stages by cost, 2: whole layers (`evening`)
@@ -89,6 +90,7 @@ class Strategy:
     flash: Num = 1.0  # 1: attention that never stores the scores (FlashAttention)
     fused: Num = 1.0  # 1: fused elementwise kernels (Transformer Engine, torch.compile, XLA)
     graphs: Num = 0.0  # share of kernel launches taken off the host (CUDA graphs, XLA)
+    compiled: Num = 0.0  # 1: the step is one program (XLA), whose buffers live while they are used
     lean_loss: Num = 0.0  # 1: a fused cross entropy that works in place of the logits
     dispatch_bytes: Num = 2.0  # per element of a token on its way to the experts (1: fp8 dispatch)
     dedup: Num = 1.0  # 1: the expert all-to-all sends a token once per node (DeepEP, HybridEP)
