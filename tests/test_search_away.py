@@ -1,106 +1,19 @@
-"""What the search hands over: configurations, a trace, tables."""
+"""What the search hands over: tables."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from chares.errors import InputError, NoPlan
+from chares.errors import InputError
 from chares.facts import Facts
 from chares.search import (
     Answer,
     ask,
-    launch_text,
-    question_for,
-    space_for,
     write_all,
     write_table,
 )
-
-OPTIONS: dict[str, Any] = json.loads(
-    (Path(__file__).parent / "against" / "launch_options.json").read_text()
-)
-JOBS = [
-    ("llama-2-70b", "h100-sxm", 64, 256),
-    ("mixtral-8x7b", "h100-sxm", 64, 256),
-    ("deepseek-v3", "h800-sxm", 2048, 4096),
-    ("gpt3-175b", "a100-sxm-80gb", 512, 512),
-]
-
-
-KNOWN: dict[tuple[tuple[str, str, int, int], bool], Answer] = {}
-
-
-def answer(facts: Facts, job: tuple[str, str, int, int], framework: str) -> Answer:
-    """The answer for a framework; all but torchtitan have the same schedules."""
-    model, chip, count, batch = job
-    key = job, framework == "torchtitan"
-    if key not in KNOWN:
-        KNOWN[key] = ask(model, chip, count, facts, global_batch=batch, framework=framework, keep=1)
-    return KNOWN[key]
-
-
-@pytest.mark.parametrize("job", JOBS, ids=[j[0] for j in JOBS])
-def test_megatron_arguments_are_its_own(facts: Facts, job: tuple[str, str, int, int]) -> None:
-    text = launch_text(answer(facts, job, "megatron"), "megatron")
-    published = OPTIONS["megatron"]
-    given = dict(line.removeprefix("--").partition(" ")[::2] for line in text.splitlines())
-    assert given.keys() <= {*published["options"], *published["newer"]}
-    for name, choices in published["choices"].items():
-        assert given.get(name, choices[0]) in choices
-    ways = [int(given[f"{n}-model-parallel-size"]) for n in ("tensor", "pipeline")]
-    dp = job[2] // (ways[0] * ways[1] * int(given["context-parallel-size"]))
-    assert int(given["global-batch-size"]) % (dp * int(given["micro-batch-size"])) == 0
-
-
-@pytest.mark.parametrize("job", JOBS, ids=[j[0] for j in JOBS])
-def test_torchtitan_sections_are_its_own(facts: Facts, job: tuple[str, str, int, int]) -> None:
-    found = tomllib.loads(launch_text(answer(facts, job, "torchtitan"), "torchtitan"))
-    published = OPTIONS["torchtitan"]["sections"]
-    for section, values in found.items():
-        assert values.keys() <= set(published[section]), section
-    split = found["parallelism"]
-    ranks = split["data_parallel_replicate_degree"] * split["data_parallel_shard_degree"]
-    ranks *= split["tensor_parallel_degree"] * split["pipeline_parallel_degree"]
-    assert ranks * split["context_parallel_degree"] == job[2]
-
-
-@pytest.mark.parametrize("job", JOBS, ids=[j[0] for j in JOBS])
-def test_deepspeed_configuration_is_its_own(facts: Facts, job: tuple[str, str, int, int]) -> None:
-    found = answer(facts, job, "deepspeed")
-    told = json.loads(launch_text(found, "deepspeed"))
-    published = OPTIONS["deepspeed"]
-    assert told.keys() <= set(published["options"])
-    for section in ("zero_optimization", "activation_checkpointing"):
-        assert told.get(section, {}).keys() <= set(published[section])
-    dp = found.found.best[0].strategy.dp
-    micro = told["train_micro_batch_size_per_gpu"] * told["gradient_accumulation_steps"]
-    assert micro * dp == told["train_batch_size"]
-
-
-@pytest.mark.parametrize("job", JOBS, ids=[j[0] for j in JOBS])
-def test_maxtext_keys_are_its_own(facts: Facts, job: tuple[str, str, int, int]) -> None:
-    found = yaml.safe_load(launch_text(answer(facts, job, "maxtext"), "maxtext"))
-    published = OPTIONS["maxtext"]
-    assert found.keys() <= set(published["options"])
-    assert found["remat_policy"] in published["choices"]["remat_policy"]
-    assert found["per_device_batch_size"] * job[2] == pytest.approx(job[3])
-
-
-def test_a_schedule_that_a_framework_lacks_is_refused(facts: Facts) -> None:
-    space = replace(space_for(question_for("llama-2-70b", "h100-sxm", 64, facts).asked),
-                    schedule=(2,), pp=(4,))  # fmt: skip
-    found = ask("llama-2-70b", "h100-sxm", 64, facts, space=space, keep=1)
-    assert found.best[0].strategy["schedule"] == "zbv"
-    with pytest.raises(NoPlan, match="no schedule zbv"):
-        launch_text(found, "megatron")
-
 
 # tables -----------------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ def maxtext_values(job: Job) -> dict[str, Any]:
         "max_target_length": whole(s.seq_len),
         "steps": job.steps,
         "dataset_type": "synthetic",
+        "packing": False,  # whole sequences, as the model reckons
         "enable_checkpointing": False,
         "quantization": formats[job.precision],
         "dtype": "float16" if job.precision == "fp16" else "bfloat16",
