@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,15 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
         return capsys.readouterr().out
 
     return call
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_names_of_a_legend_do_not_overlap(answer: Answer, lang: str) -> None:
+    """Letters are 8 px wide at most, Japanese ones 15 px, at the size of the page."""
+    page = report.page(report.ranking_outline(answer, lang=lang))
+    for drawn in re.findall(r"<svg.*?</svg>", page, re.S):
+        names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="name"[^>]*>([^<]+)<', drawn)
+        for (x, y, name), (after, line, _) in pairwise(names):
+            wide = cell_len(name) * (7.5 if JAPANESE.search(name) else 8.0)
+            assert y != line or float(x) + wide <= float(after) - 17
+            assert float(x) + wide <= 700

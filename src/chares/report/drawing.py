@@ -23,7 +23,7 @@ _ROW, _NAME, _AMOUNT = 28, 210, 150
 def svg(chart: Mapping[str, Any], lang: str = "en") -> str:
     """The SVG of one chart of an outline."""
     if chart["kind"] in ("scatter", "stacked", "log-line", "heat"):
-        return ranking_svg(chart)
+        return ranking_svg(chart, lang)
     return _bars(chart, lang) if chart["kind"] == "bar" else _lines(chart, lang)
 
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from unicodedata import east_asian_width
+
+from chares.report.messages import Messages
 
 WIDTH, HEIGHT = 680, 320
 LEFT, RIGHT, TOP, BOTTOM = 66, 20, 34, 34
@@ -15,10 +18,22 @@ COLOURS = (
 )  # fmt: skip
 
 
-def ranking_svg(chart: Mapping[str, Any]) -> str:
+def ranking_svg(chart: Mapping[str, Any], lang: str = "en") -> str:
     """The SVG of a chart of kind scatter, stacked, log-line or heat."""
     draw = {"scatter": _scatter, "stacked": _stacked, "log-line": _log_lines, "heat": _heat}
-    return draw[chart["kind"]](chart)
+    return draw[chart["kind"]](chart, Messages(lang))
+
+
+def _legend(names: Sequence[str]) -> tuple[list[tuple[float, float]], int]:
+    """Where each name of a legend stands, and how many lines they take."""
+    places, x, line = [], 10.0, 0
+    for name in names:
+        wide = 33.0 + sum(15.2 if east_asian_width(c) in "WF" else 8.6 for c in name)
+        if x > 10.0 and x + wide > WIDTH:
+            x, line = 10.0, line + 1
+        places.append((x, 4.0 + line * 20))
+        x += wide
+    return places, line + 1
 
 
 def _number(value: float) -> str:
@@ -61,7 +76,7 @@ def _dot(x: float, y: float, title: str, colour: str) -> str:
     )
 
 
-def _scatter(chart: Mapping[str, Any]) -> str:
+def _scatter(chart: Mapping[str, Any], t: Messages) -> str:
     xs, one = chart["x"]["values"], chart["series"][0]
     ys, titles = one["values"], one.get("titles") or [""] * len(xs)
     across, up = _nice(min(xs), max(xs)), _nice(min(ys), max(ys))
@@ -92,19 +107,19 @@ def _linear(ticks: Sequence[float], vertical: bool = False) -> Any:
     return place
 
 
-def _stacked(chart: Mapping[str, Any]) -> str:
+def _stacked(chart: Mapping[str, Any], t: Messages) -> str:
     names, series = chart["x"]["values"], chart["series"]
     limit, unit = chart.get("limit"), chart["y"]["unit"]
     sums = [sum(s["values"][i] for s in series) for i in range(len(names))]
     top = max([*sums, limit or 0.0]) * 1.02
-    row, room = 34, WIDTH - 130.0
-    lines = -(-len(series) // 6)
+    row, room = 40, WIDTH - 130.0
+    legend, lines = _legend([one["name"] for one in series])
     start = 8 + lines * 20
     alt = "; ".join(f"{n} {_number(s)} {unit}" for n, s in zip(names, sums, strict=True))
     height = start + row * len(names) + 6
     out = [_open(chart["title"], alt, height)]
     for i, one in enumerate(series):
-        x, y = 10.0 + i % 6 * 110, 4.0 + i // 6 * 20
+        x, y = legend[i]
         out.append(
             f'<rect x="{x}" y="{y}" width="12" height="12" rx="2" fill="{COLOURS[i % 15]}"/>'
         )
@@ -125,11 +140,11 @@ def _stacked(chart: Mapping[str, Any]) -> str:
     if limit:
         x = 10 + limit / top * room
         out.append(f'<path class="mark" d="M{x:.1f} {start}V{height - 4}"><title>'
-                   f"limit {_number(limit)} {unit}</title></path>")  # fmt: skip
+                   f"{t('chart.limit')} {_number(limit)} {unit}</title></path>")  # fmt: skip
     return "".join([*out, "</svg>"])
 
 
-def _log_lines(chart: Mapping[str, Any]) -> str:
+def _log_lines(chart: Mapping[str, Any], t: Messages) -> str:
     xs = chart["x"]["values"]
     values = [v for s in chart["series"] for v in s["values"] if v is not None]
     up = _nice(0.0, max(values, default=1.0))
@@ -141,6 +156,7 @@ def _log_lines(chart: Mapping[str, Any]) -> str:
     ticks = [(x, f"{v:,}") for x, v in zip(fx, xs, strict=True)][::every]
     out += _grid(ticks, [(fy(t), _number(t)) for t in up])
     out.append(_text(LEFT, TOP - 16, chart["y"]["unit"]))
+    legend, _ = _legend([one["name"] for one in chart["series"]])
     for i, one in enumerate(chart["series"]):
         points = [(x, fy(v), n, v) for x, v, n in zip(fx, one["values"], xs, strict=True)
                   if v is not None]  # fmt: skip
@@ -151,17 +167,17 @@ def _log_lines(chart: Mapping[str, Any]) -> str:
                  f"{one['name']}", COLOURS[i])
             for x, y, n, v in points
         ]  # fmt: skip
-        left = LEFT + 60 + i * 200
+        left = LEFT + 60 + legend[i][0]
         out.append(f'<rect x="{left}" y="8" width="12" height="12" rx="2" fill="{COLOURS[i]}"/>')
         out.append(_text(left + 17, 18, one["name"], "name", "start"))
     return "".join([*out, "</svg>"])
 
 
-def _heat(chart: Mapping[str, Any]) -> str:
+def _heat(chart: Mapping[str, Any], t: Messages) -> str:
     columns, rows = chart["x"]["values"], chart["series"]
     wide, tall = (WIDTH - LEFT - 60) / max(1, len(columns)), 26.0
     height = TOP + tall * len(rows) + 30
-    alt = f"{chart['y']['label']} down, {chart['x']['label']} across"
+    alt = t("chart.across", down=chart["y"]["label"], across=chart["x"]["label"])
     out = [_open(chart["title"], alt, height)]
     out.append(_text(LEFT + 40, 18, alt, "tick", "start"))
     for i, one in enumerate(rows):
@@ -170,7 +186,7 @@ def _heat(chart: Mapping[str, Any]) -> str:
         for k, value in enumerate(one["values"]):
             x = LEFT + 40 + k * wide
             title = f"{chart['y']['label']} {one['name']}, {chart['x']['label']} {columns[k]}: "
-            title += "nothing fits" if value is None else f"+{value:.1%}"
+            title += t("size.nothing_fits") if value is None else f"+{value:.1%}"
             share = 0.0 if value is None else 0.65 / (1.0 + 4.0 * value)
             fill = "none" if value is None else COLOURS[0]
             out.append(
@@ -179,7 +195,9 @@ def _heat(chart: Mapping[str, Any]) -> str:
                 f"</title></rect>"
             )
             if value is not None and wide > 38:
-                out.append(_text(x + wide / 2 - 1, y + 17, f"+{value:.0%}" if value else "best"))
+                out.append(
+                    _text(x + wide / 2 - 1, y + 17, f"+{value:.0%}" if value else t("chart.best"))
+                )
     for k, label in enumerate(columns):
         out.append(_text(LEFT + 40 + (k + 0.5) * wide, height - 12, str(label)[:14]))
     return "".join([*out, "</svg>"])
