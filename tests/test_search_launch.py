@@ -104,7 +104,7 @@ def test_a_schedule_that_a_framework_lacks_is_refused(facts: Facts) -> None:
     with pytest.raises(UnknownName, match="megaton"):
         launch_text(answer, "megaton")
     with pytest.raises(UnknownName, match="megaton"):
-        runnable(space, "megaton")
+        runnable(space, "megaton", question.asked.shape)
 
 
 # random strategies --------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def legal(job: tuple[str, str, int, int], framework: str) -> tuple[Asked, Space,
         space_for(asked), offload_optimizer=both, offload_activations=both, offload_weights=both,
         balance=(0, 2),
     )  # fmt: skip
-    space = runnable(space, framework)
+    space = runnable(space, framework, asked.shape)
     return asked, space, layouts(space, asked.shape, count, batch, asked.seq_len)
 
 
@@ -368,6 +368,15 @@ def test_formats_of_megatron(precision: str, expected: tuple[str | None, ...]) -
     assert (a.fp8_format, a.fp8_recipe, a.fp4_format) == expected
     parts = read.bridge(written("megatron-bridge", precision=precision), 64)
     assert parts["model"]["num_layers"] == 80
+
+
+def test_pipelines_of_deepspeed_are_the_program_s() -> None:
+    job = job_with(sp=0)
+    assert read.deepspeed(WRITERS["deepspeed"](job), 8)["pipeline"] == {"stages": 2}
+    assert any("num_stages=2" in note for note in job.notes)
+    for changed in ({"zero": 2}, {"vp": 2}, {"precision": "fp8"}):
+        with pytest.raises(NoPlan):
+            written("deepspeed", sp=0, **changed)
 
 
 def test_batches_of_maxtext_by_hand() -> None:

@@ -91,6 +91,7 @@ def train(
     options["facts"] = calibrated(options.pop("calibration"))
     mind_day(options["on"], chip, options["facts"])
     options |= {"heat": _pair(heat), "framework": launch}
+    keep = max(keep, 100) if launch else keep  # the fastest may be beyond the framework
     answer = strategies(model, chip, count, keep=keep, told=told.show, **options)
     told.end()
     scaled = list(sizes(answer.question)) if scale or html else []

@@ -174,7 +174,7 @@ def ask(
     if uneven:
         space = replace(space, balance=(EQUAL_LAYERS, WHOLE_LAYERS))
     if framework:
-        space = runnable(space, framework)
+        space = runnable(space, framework, question.asked.shape)
     found = explore(question.asked, space, keep, heat=heat, told=told)
     return Answer(question, found)
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from chares.errors import NoPlan, UnknownName
 from chares.search.launch_bridge import bridge_text
 from chares.search.launch_deepspeed import deepspeed_values
-from chares.search.launch_job import DUALPIPE, GPIPE, ONE_F_ONE_B, ZBV, Job, job_of
+from chares.search.launch_job import DUALPIPE, GPIPE, LATENT, ONE_F_ONE_B, ZBV, Job, job_of, whole
 from chares.search.launch_maxtext import maxtext_values
 from chares.search.launch_megatron import megatron_text
 from chares.search.launch_torchtitan import torchtitan_sections
 
 if TYPE_CHECKING:
+    from chares.model import Shape
     from chares.search.asking import Answer
     from chares.search.space import Space
 
@@ -58,14 +59,21 @@ def launched(answer: Answer, framework: str) -> tuple[str, tuple[str, ...]]:
     raise refused[0]
 
 
-def runnable(space: Space, framework: str) -> Space:
-    """The part of a space that a framework can express, as far as single dimensions go."""
+def runnable(space: Space, framework: str, shape: Shape) -> Space:
+    """The part of a space that a framework can express, as far as single dimensions go.
+
+    Raises `InputError` (``unknown-framework``) for another framework.
+    """
     if framework not in WRITERS:
         raise UnknownName("framework", framework, WRITERS)
     allowed = ALLOWED[framework]
-    if 1 in space.etp:  # a mixture
+    if shape.n_experts:
         allowed = allowed | EXPERTS.get(framework, {})
+    if whole(shape.attention) == LATENT:
+        allowed = allowed | LATENTS.get(framework, {})
     kept = {k: tuple(v for v in getattr(space, k) if v in only) for k, only in allowed.items()}
+    if framework == "maxtext":  # all layers recompute alike
+        kept["recompute"] = tuple(r for r in space.recompute if r[1] == 1.0)
     return replace(space, **{k: v for k, v in kept.items() if v})
 
 
@@ -79,7 +87,7 @@ ALLOWED: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "deepspeed": {
         "schedule": (ONE_F_ONE_B,),
-        "vp": (1,),
+        "pp": (1,),  # a pipeline is the program's, and takes no ZeRO 2 or 3
         "cp": (1,),
         "sp": (0,),
         "etp": (0,),
@@ -91,6 +99,8 @@ ALLOWED["megatron-bridge"] = ALLOWED["megatron"]
 #: of mixtures besides: MaxText splits experts over every tensor rank, which a space says by two
 #: dimensions at once
 EXPERTS: dict[str, dict[str, tuple[int, ...]]] = {"maxtext": {"tp": (1,), "etp": (0,)}}
+#: of latent attention besides: torchtitan's has no context parallelism
+LATENTS: dict[str, dict[str, tuple[int, ...]]] = {"torchtitan": {"cp": (1,)}}
 
 
 # text ---------------------------------------------------------------------------------------------
