@@ -221,6 +221,42 @@ def test_a_day_out_of_reach_is_said_on_stderr(run: Any) -> None:
     assert err.startswith("warning: 1999-01-01: h100-sxm came out on 2022-09-20")
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("count: [8, x]", "`count` is x"),
+        ("count: [0]", "whole numbers from 1 to 10,000,000"),
+        ("count: []", "`count` is empty"),
+        ("count: [true]", "`count` is True"),
+        ("count:", "give `count: [1024, 2048]`"),
+        ("count: [8]\nseq_len: [1.5]", "`seq_len` is 1.5"),
+        ("count: [8]\nday: [2025-02-29]", "`day` is 2025-02-29"),
+        ("count: [8]\nprecision: [fp8]", "one of bf16"),
+        ("count: [8]\ntokens: 5 W", "`tokens`: `5 W` is a power"),
+        ("count: [8]\nsed_len: 5", "did you mean `seq_len`?"),
+    ],
+)
+def test_a_sweep_that_makes_no_sense_is_refused(
+    run: Any, tmp_path: Path, line: str, says: str
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"model: [llama-3-8b]\nchip: [h100-sxm]\n{line}\n")
+    code, _, err = run("sweep", str(path))
+    assert (code, list(tmp_path.glob("*.parquet"))) == (2, [])
+    assert err.startswith("error[bad-sweep]")
+    assert says in err
+
+
+def test_rows_of_a_sweep_without_an_answer_are_counted(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("model: [llama-3-8b, llama-3.1-405b]\nchip: h100-sxm\ncount: 8\n")
+    code, _, err = run("sweep", str(path), "--workers", "1")
+    assert code == 0
+    assert "2 rows" in err
+    assert "1 without a strategy: does not fit in memory" in err
+    assert run("sweep", str(path), "--out", str(tmp_path / "x.csv"))[0] == 2
+
+
 def test_permit_export_has_the_shape_of_the_contract(run: Any) -> None:
     words = ("--chip", "NVIDIA H20", "--to", "cn", "--on", "2025-04-15", "--json")
     status, out, _ = run("permit", "export", *words)

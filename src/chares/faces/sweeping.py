@@ -33,6 +33,10 @@ def sweep(file: Path, out: Path | None, engine: str, workers: int | None) -> Non
 
     if not (engine == "local" or engine == "ray" or engine.startswith("ray://")):
         raise InputError("unknown-engine", f"there is no engine `{engine}`", hint="local, ray://")
+    if out and out.suffix != ".parquet":
+        raise InputError(
+            "unknown-format", f"`{out.name}` is no .parquet", where="--out", hint="end it so"
+        )
     document = read_document(file.read_bytes(), file.name).plain()
     if not isinstance(document, dict):
         raise InputError("bad-sweep", f"{file} holds no keys", hint="see `chares sweep --help`")
@@ -50,3 +54,16 @@ def sweep(file: Path, out: Path | None, engine: str, workers: int | None) -> Non
 
     rows = run(Sweep.of(document), target, price, engine, workers, told)
     click.echo(f"wrote {target}: {rows:,} rows in {time.monotonic() - begun:.1f} s", err=True)
+    _unanswered(target)
+
+
+def _unanswered(target: Path) -> None:
+    """Say on stderr how many rows have no strategy, and why."""
+    from collections import Counter
+
+    import pyarrow.parquet as parquet
+
+    errors = Counter(parquet.read_table(target, columns=["error"])["error"].to_pylist())
+    errors.pop(None, None)
+    for reason, count in errors.most_common(8):
+        click.echo(f"  {count:,} without a strategy: {reason}", err=True)

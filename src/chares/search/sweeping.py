@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chares.errors import CharesError, InputError
+from chares import units
+from chares.errors import CharesError, InputError, did_you_mean, raise_all, shorten
 from chares.facts import load
+from chares.model import PRECISIONS
 from chares.search.asking import question_for, space_for
-from chares.search.exploring import explore
+from chares.search.exploring import UNFIT, explore
 from chares.search.ranking import ranked
 from chares.search.scaling import lean
 from chares.search.tables import flat_row, table_of, write_table
@@ -46,20 +48,24 @@ class Sweep:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Sweep:
         """From the plain data of a sweep file. Raises `InputError` for what it cannot use."""
-        wrong = document.keys() - {*AXES, *OTHERS}
-        if wrong or not {"model", "chip", "count"} <= document.keys():
-            raise InputError(
-                "bad-sweep", f"a sweep needs model, chip, count and has no {sorted(wrong)}",
-                hint="keys: " + ", ".join((*AXES, *OTHERS)),
-            )  # fmt: skip
-        axes = {}
-        for name in AXES:
-            value = document.get(name)
-            values = tuple(value) if isinstance(value, list) else (value,)
-            if not values:
-                raise InputError("bad-sweep", f"`{name}` is empty", hint="give a value")
-            axes[name] = tuple(v.isoformat() if isinstance(v, date) else v for v in values)
-        return cls(axes, str(document.get("precision", "bf16")), document.get("tokens"))
+        found: list[CharesError] = []
+        for key in document.keys() - {*AXES, *OTHERS}:
+            hint = did_you_mean(str(key), (*AXES, *OTHERS))
+            found.append(_bad(f"`{shorten(key)}` is not a key of a sweep", hint))
+        for name in ("model", "chip", "count"):
+            if document.get(name) is None:
+                found.append(_bad(f"`{name}` is missing", f"give `{name}: {LIMITS[name][0]}`"))
+        raise_all(found)
+        axes = {name: _axis(name, document.get(name)) for name in AXES}
+        precision, tokens = document.get("precision", "bf16"), document.get("tokens")
+        if precision not in PRECISIONS:
+            raise _bad(f"`precision` is {shorten(precision)}", "one of " + ", ".join(PRECISIONS))
+        try:
+            bare = isinstance(tokens, (int, float)) and not isinstance(tokens, bool)
+            tokens = units.parse(f"{tokens} token" if bare else tokens, "token") if tokens else None
+        except CharesError as bad:
+            raise _bad(f"`tokens`: {bad.message}", bad.hint) from None
+        return cls(axes, precision, tokens)
 
     def rows(self) -> list[dict[str, Any]]:
         """What each row asks, in order."""
@@ -74,6 +80,46 @@ class Sweep:
         """A hash of everything that decides the rows, facts included."""
         told = [self.axes, self.precision, self.tokens, PART, load().hash]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+# of each axis: an example, and the least and the most of a number
+LIMITS: dict[str, tuple[str, int, int]] = {
+    "model": ("[llama-3-70b]", 0, 0), "chip": ("[h100-sxm]", 0, 0), "day": ("[2025-06-01]", 0, 0),
+    "count": ("[1024, 2048]", 1, 10**7), "seq_len": ("[4096, 8192]", 16, 10**8),
+    "global_batch": ("[1024]", 1, 10**8),
+}  # fmt: skip
+
+
+def _bad(message: str, hint: str) -> InputError:
+    return InputError("bad-sweep", message, hint=hint)
+
+
+def _axis(name: str, value: Any) -> tuple[Any, ...]:
+    """The values of one axis: names, whole numbers within their limits, or days as text."""
+    values = tuple(value) if isinstance(value, list) else (value,)
+    if not values:
+        raise _bad(f"`{name}` is empty", f"give `{name}: {LIMITS[name][0]}`")
+    return tuple(_entry(name, v) for v in values)
+
+
+def _entry(name: str, value: Any) -> Any:
+    example, least, most = LIMITS[name]
+    numbers = ""
+    if value is None and name in ("seq_len", "global_batch", "day"):
+        return None  # chosen to suit
+    if name == "day":
+        try:
+            return date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            pass
+    elif most:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if whole and least <= value <= most:
+            return value
+        numbers = f", whole numbers from {least:,} to {most:,}"
+    elif isinstance(value, str) and value.strip():
+        return value
+    raise _bad(f"`{name}` is {shorten(value)}", f"such as `{name}: {example}`{numbers}")
 
 
 Price = Callable[[str, str | None], float | None]  # USD per chip and hour, by chip and day
@@ -219,7 +265,8 @@ def _row(asked: Mapping[str, Any], precision: str, tokens: float | None) -> dict
     told |= {"seq_len": job.seq_len, "global_batch": job.global_batch, "legal": found.legal,
              "feasible": found.feasible, "error": None}  # fmt: skip
     if not best:
-        return told | {"error": next(iter(found.rejected), "nothing is legal")}
+        reason = UNFIT if found.legal else next(iter(found.rejected), "nothing is legal")
+        return told | {"error": reason}
     return told | flat_row(best[0])
 
 
