@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chares.errors import InputError
+from chares.errors import CharesError, InputError
 from chares.facts import Facts
 from chares.model import count_parameters
 from chares.search import (
@@ -197,5 +197,5 @@ def test_parts_of_another_sweep_are_not_mixed_in(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("document", [{}, {"model": 1}, {"modell": 1}, {"model": [], "chip": "x"}])
 def test_a_bad_sweep_says_so(document: dict[str, object]) -> None:
-    with pytest.raises(InputError):
+    with pytest.raises(CharesError, match="bad-sweep"):
         Sweep.of(document)
