@@ -309,6 +309,10 @@ def torchtitan(text: str, world: int) -> dict[str, Any]:
     need(training["seq_len"] % (tp * (2 * cp if cp > 1 else 1)) == 0, "parallelize.py:69")
     if split["enable_async_tensor_parallel"]:
         need(read["compile"]["enable"], "tensor_parallel.py:20")
+    if "quantize.linear.mx" in read["model"].get("converters", []):
+        need(tp == 1 or not read["compile"]["enable"], "mx.py:50")
+    if split.get("expert_parallel_comm_backend") == "deepep":
+        need(ep > 1 and etp == 1, "deepseek_v3/infra/parallelize.py:102-108")
     if pp > 1:
         need(local % split["pipeline_parallel_microbatch_size"] == 0, "pipeline_parallel.py:190")
     return read

@@ -174,6 +174,8 @@ def _recompute(job: Job) -> dict[str, Any]:
         return {}
     if kind == FULL:
         most = max(layers_of(job, whole(shape.mtp_layers)))
+        if shape.mtp_layers:
+            job.says("recomputation of the layers of multi-token prediction")
         return {
             "recompute_granularity": "full",
             "recompute_method": "block",

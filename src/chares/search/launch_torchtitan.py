@@ -77,7 +77,8 @@ def torchtitan_sections(job: Job) -> Sections:
         converter, values = CONVERTERS[job.precision]
         found["model"]["converters"] = [converter]
         found[converter] = dict(values)
-        found["compile"]["enable"] = True
+        if job.shape.n_experts:
+            job.says(f"experts in {job.precision} (their matrices stay in 16 bits)")
     return found
 
 
@@ -86,6 +87,11 @@ def _check(job: Job) -> None:
     needs_schedule(TITAN, s, *SCHEDULE)
     if job.precision != "bf16" and job.precision not in CONVERTERS:
         raise refuse(TITAN, f"training in {job.precision}")
+    if job.precision == "mxfp8" and s.tp > 1 and s.fused:
+        raise refuse(TITAN, "mxfp8 compiled beside tensor parallelism")
+    latent = whole(job.shape.attention) != HEADS
+    if job.precision == "fp8" and s.tp > 1 and latent:
+        raise refuse(TITAN, "fp8 of latent attention beside tensor parallelism")
     if s.tp > 1 and not s.sp:
         raise refuse(TITAN, "tensor parallelism without sequence parallelism")
     if s.seq_len % (s.tp * 2 * s.cp):
@@ -94,7 +100,9 @@ def _check(job: Job) -> None:
         raise refuse(TITAN, "sum of gradients in 16 bits")
     if not s.zero and s.n_chips > 1 and job.ranks > 1:
         raise refuse(TITAN, "replicas that share nothing beside other splits")
-    if s.cp > 1 and (whole(s.cp_kind) == ULYSSES or whole(job.shape.attention) != HEADS):
+    # latent attention and sinks are FlexAttention, which has no context parallelism
+    flex = latent or bool(job.shape.attention_sinks)
+    if s.cp > 1 and (flex or whole(s.cp_kind) == ULYSSES):
         raise refuse(TITAN, "context parallelism of this kind")
     if s.offload_activations:
         raise refuse(TITAN, "activations in host memory")
@@ -149,7 +157,7 @@ def _parallelism(job: Job) -> dict[str, Any]:
     if job.shape.n_experts and s.ep == 1 and s.etp != s.tp:
         raise refuse(TITAN, "experts whole on a tensor rank, without expert parallelism")
     if s.ep > 1:
-        deep = bool(s.dedup) and s.etp == 1
+        deep = bool(s.dedup) and s.etp == 1 and whole(job.shape.attention) != HEADS
         found["expert_parallel_comm_backend"] = "deepep" if deep else "standard"
         if s.etp not in (1, s.tp) or (job.shard * s.tp) % (s.ep * s.etp):
             raise refuse(TITAN, "experts over these ranks (dp_shard cp tp must divide)")
