@@ -205,6 +205,8 @@ def test_nothing_fits_exits_1(run: Any, tmp_path: Path) -> None:
          "`CN` is China"),
         (["permit", "export", "--chip", "h20", "--to", "UK", "--on", "2025-01-01"],
          "`GB` is Britain (UK)"),
+        (["facts", "zzz"], "such as `chares facts h100 memory`"),
+        (["why", "deepseek-v3", "zzz"], "all stand under `figures`"),
         (["train", "--model", "llama-3-9b", "--chip", "h20", "--count", "8"],
          ", or give the path of a `config.json`"),
     ],

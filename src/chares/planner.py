@@ -50,7 +50,10 @@ class Plan:
         """The figure with an id. Raises `UnknownName` with the nearest ids."""
         found = self.find(id)
         if found is None:
-            raise UnknownName("figure", id, self.figures)
+            unknown = UnknownName("figure", id, self.figures)
+            if unknown.hint.startswith("known"):
+                unknown.hint += "; all stand under `figures` in `chares plan CASE --json`"
+            raise unknown
         return found
 
     @property

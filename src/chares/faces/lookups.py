@@ -27,7 +27,10 @@ def facts(words: tuple[str, ...], on: date | None, known_by: date | None, as_jso
         everything = {f"{f.subject} {f.quantity}" for f in table.search([])}
         from chares.errors import UnknownName
 
-        raise UnknownName("fact", " ".join(words), everything)
+        unknown = UnknownName("fact", " ".join(words), everything)
+        if unknown.hint.startswith("known"):  # the first few of thousands help nobody
+            unknown.hint = "words of a subject and a quantity, such as `chares facts h100 memory`"
+        raise unknown
     rows = report.fact_rows(found, table, on)
     click.echo(
         json.dumps(rows, ensure_ascii=False, indent=1) if as_json else report.fact_text(rows)
