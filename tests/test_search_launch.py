@@ -8,11 +8,13 @@ from functools import cache
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from against import launch_parsers as read
 from chares.errors import NoPlan, UnknownName
+from chares.faces.searching import train
 from chares.facts import Facts, load
 from chares.model import RECOMPUTATIONS, Shape, Strategy, shape_of
 from chares.model.strategy import CP_KINDS
@@ -87,11 +89,11 @@ def test_the_fastest_that_can_be_expressed_is_told() -> None:
     first = answer.found.best[0]
     full = float(RECOMPUTATIONS.index("full"))
     other = replace(first, strategy=replace(first.strategy, recompute=full, recompute_share=0.5))
-    mixed = replace(answer, found=replace(answer.found, best=[other, first]))
+    mixed = replace(answer, found=replace(answer.found, best=(other, first)))
     assert "the 1 fastest strategies" in launch_text(mixed, "maxtext")
     assert any("recomputation of some layers" in n for n in launch_notes(mixed, "maxtext"))
     with pytest.raises(NoPlan, match="recomputation of some layers"):
-        launch_text(replace(answer, found=replace(answer.found, best=[other])), "maxtext")
+        launch_text(replace(answer, found=replace(answer.found, best=(other,))), "maxtext")
 
 
 def test_a_schedule_that_a_framework_lacks_is_refused(facts: Facts) -> None:
@@ -105,6 +107,17 @@ def test_a_schedule_that_a_framework_lacks_is_refused(facts: Facts) -> None:
         launch_text(answer, "megaton")
     with pytest.raises(UnknownName, match="megaton"):
         runnable(space, "megaton", question.asked.shape)
+
+
+def test_the_command_prints_json_alone_and_notes_beside_it() -> None:
+    words = ["--model", "llama-2-7b", "--chip", "a100-sxm-80gb", "--count", "8", "--batch", "16"]
+    result = CliRunner().invoke(train, [*words, "--launch", "deepspeed", "--seq", "4096"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["train_batch_size"] == 16
+    assert all(line.startswith("not told: ") for line in result.stderr.splitlines())
+    result = CliRunner().invoke(train, [*words, "--launch", "megatron-bridge", "--seq", "4096"])
+    assert result.exit_code == 0, result.output
+    assert read.bridge(result.stdout, 8)["train"]["global_batch_size"] == 16
 
 
 # random strategies --------------------------------------------------------------------------------
@@ -167,9 +180,9 @@ def told(framework: str, job: Job, asked: Asked) -> bool:
     except NoPlan:
         return False
     s = job.strategy
-    values = checked(framework, text, asked.n_chips, round(s.dp))
+    values = checked(framework, text, asked.n_chips, int(s.dp))
     if framework == "torchtitan" and s.pp > 1:
-        layers = read.torchtitan_layers(values, round(job.shape.n_layers))
+        layers = read.torchtitan_layers(values, int(job.shape.n_layers))
         assert sum(layers) == job.shape.n_layers
     if framework == "maxtext":
         assert values["batch"] == asked.global_batch

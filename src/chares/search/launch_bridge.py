@@ -62,6 +62,7 @@ def bridge_text(job: Job) -> str:
     container = "".join(f"        {name}={value},\n" for name, value in parts.items())
     told = "".join(f"    {line}\n" for line in _precision(job))
     notes = [
+        job.title,
         "megatron.bridge.training.pretrain.pretrain(config(), forward_step), one process a chip",
         "data, tokenizer and learning rate are placeholders",
         *(f"not told: {note}" for note in job.notes),

@@ -60,6 +60,14 @@ class Job:
         """Whether every stretch has the same number of layers."""
         return self.shape.n_layers % self.chunks == 0 and not self.strategy.balance
 
+    @property
+    def title(self) -> str:
+        """The job in a line."""
+        s = self.strategy
+        ways = {"tp": s.tp, "pp": s.pp, "cp": s.cp, "ep": s.ep, "dp": s.dp}
+        told = " ".join(f"{name} {whole(n)}" for name, n in ways.items() if n > 1)
+        return f"{self.model} on {whole(s.n_chips)} {self.chip}: {told or 'one'}"
+
     def says(self, what: str) -> None:
         """Leave a note for the reader of the configuration."""
         if what not in self.notes:

@@ -62,6 +62,7 @@ def megatron_text(job: Job) -> str:
     told = core(job)
     environment = "".join(f"{k}={v} " for k, v in told.environment.items())
     head = [
+        job.title,
         f"{environment}torchrun ... pretrain_gpt.py $(grep -v '^#' FILE)",
         "data, tokenizer and learning rate are placeholders",
         *(f"not told: {note}" for note in job.notes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from chares.search.launch_job import (
@@ -116,8 +117,8 @@ def _model(job: Job) -> tuple[str, str]:
         if job.shape.mtp_layers:
             job.says("multi-token prediction")
         return name, flavor
-    shape = job.shape
-    job.says(f"the model: torchtitan has no {job.model}; register it as a flavor of this name")
+    shape, own = job.shape, Path(job.model).stem if "/" in job.model else job.model
+    job.says(f"the model: torchtitan has no {own}; register it as a flavor of this name")
     if not (shape.n_experts or shape.positions or shape.linear_bias) and shape.gated:
         values = {
             "dim": shape.d_model, "n_layers": shape.n_layers, "n_heads": shape.n_heads,
@@ -125,11 +126,11 @@ def _model(job: Job) -> tuple[str, str]:
         }  # fmt: skip
         told = ", ".join(f"{k}={whole(v)}" for k, v in values.items())
         job.says(
-            f"llama3_args[{job.model!r}] = TransformerModelArgs({told}), "
+            f"llama3_args[{own!r}] = TransformerModelArgs({told}), "
             f"with a feed-forward width of {whole(shape.d_ff)}"
         )
-        return "llama3", job.model
-    return job.model.partition("-")[0], job.model
+        return "llama3", own
+    return own.partition("-")[0], own
 
 
 def _parallelism(job: Job) -> dict[str, Any]:

@@ -107,7 +107,7 @@ LATENTS: dict[str, dict[str, tuple[int, ...]]] = {"torchtitan": {"cp": (1,)}}
 
 
 def _comments(job: Job) -> str:
-    return "".join(f"# not told: {note}\n" for note in job.notes)
+    return "".join(f"# {line}\n" for line in (job.title, *(f"not told: {n}" for n in job.notes)))
 
 
 def _toml(job: Job) -> str:
