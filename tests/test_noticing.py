@@ -33,6 +33,12 @@ MODEL = (
         (JOB, ["train.tokens=1 Ttoken"], "without-model", "`train.tokens`: not used"),
         (JOB, ["train.strategy.tp=8"], "without-model", "`train.strategy`: not used"),
         (JOB, ["train.chips=65"], "chips", "65, and the fleet has 64"),
+        (
+            JOB,
+            ["fleet=[{chip: h100, count: 8}, {chip: h20, count: 4}]", "train.chips=9"],
+            "kinds",
+            "counted as h100-sxm",
+        ),
         (JOB, ["as_of=1900-01-01"], "early", "`as_of` 1900-01-01"),
         (JOB, ["train.start=1990-01-01"], "early", "`train.start` 1990-01-01"),
         (JOB, ["permit.bought=1990-01-01"], "early", "`permit.bought` 1990-01-01"),
@@ -101,9 +107,10 @@ def test_every_notice_is_in_the_catalogue_word_for_word(facts: Facts) -> None:
                  "fleet.online=1990-01-01", "site.start=2099-01-01", "train.start=1950-01-01",
                  "staff.people=5", "serve={model: a}", "train.precision=tf32", "site.place=x"],
     )  # fmt: skip
-    other = parse_case(HEAD + JOB, changes=["train.tokens=1 Ttoken"])
+    kinds = "fleet=[{chip: h100-sxm, count: 8}, {chip: h20, count: 4}]"
+    other = parse_case(HEAD + JOB, changes=["train.tokens=1 Ttoken", kinds, "train.chips=9"])
     found = {n.code: n for n in (*notices(case, facts), *notices(other, facts))}
-    assert len(found) == 12
+    assert len(found) == 13
     for notice in found.values():
         texts = catalogue()[f"warning.{notice.code}"]
         assert texts["en"] == notice.text

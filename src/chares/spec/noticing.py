@@ -34,7 +34,8 @@ class Notice:
 def notices(case: Case, facts: Facts) -> tuple[Notice, ...]:
     """Everything to mind about a case, in the order in which a reader would ask."""
     return (
-        *_unused(case), *_chips(case), *_place(case, facts), *_days(case, facts), *_silent(case)
+        *_unused(case), *_chips(case, facts), *_place(case, facts), *_days(case, facts),
+        *_silent(case),
     )  # fmt: skip
 
 
@@ -70,9 +71,22 @@ def _unused(case: Case) -> Iterator[Notice]:
             )
 
 
-def _chips(case: Case) -> Iterator[Notice]:
-    there = sum(batch.count for batch in case.fleet)
-    if case.train and case.train.chips and case.fleet and case.train.chips > there:
+def _chips(case: Case, facts: Facts) -> Iterator[Notice]:
+    kinds: dict[str, float] = {}
+    for batch in case.fleet:
+        chip = facts.resolve("chips", batch.chip)
+        kinds[chip] = kinds.get(chip, 0.0) + batch.count
+    there = sum(kinds.values())
+    if not (case.train and case.train.chips and kinds):
+        return
+    most = max(kinds, key=lambda k: kinds[k])
+    if min(case.train.chips, there) > kinds[most]:
+        yield Notice(
+            "kinds",
+            "`train.chips` takes in several kinds: all of them are counted as {chip}",
+            {"chip": most},
+        )
+    if case.train.chips > there:
         yield Notice(
             "chips",
             "`train.chips` is {wanted}, and the fleet has {there}: no more train than there are",
