@@ -127,6 +127,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
     return call
 
 
+def test_a_search_in_vain_has_no_empty_sections(facts: Facts) -> None:
+    found = ask("llama-3-8b", "h100-sxm", 1, facts)
+    assert not found.best
+    outline = report.ranking_outline(found)
+    assert [s["id"] for s in outline["sections"]] == ["rejected"]
+    assert outline["answer"][0].startswith("Nothing fits: the smallest needs")
+
+
 @pytest.mark.parametrize("lang", ["en", "ja"])
 def test_names_of_a_legend_do_not_overlap(answer: Answer, lang: str) -> None:
     """Letters are 8 px wide at most, Japanese ones 15 px, at the size of the page."""

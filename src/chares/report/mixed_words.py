@@ -59,7 +59,10 @@ def _other(way: Way, found: Mixed, t: Messages) -> str:
         return t("mixed.none", way=name, why=t.find(f"mixed.{way.why_not}", way.why_not))
     slower = shown(way.step_time_s / found.step_time_s - 1.0, "%", lang=t.lang)
     lost = list(way.loses(found.best).items())[:3] if not way.chip else []
-    parts = ", ".join(f"{name} +{shown(share, '%', lang=t.lang)}" for name, share in lost)
+    parts = ", ".join(
+        f"{t.find(f'breakdown.{part}', part)} +{shown(share, '%', lang=t.lang)}"
+        for part, share in lost
+    )
     lost_on = t("mixed.lost", parts=parts) if parts else ""
     return t("mixed.slower", way=name, slower=slower, lost=lost_on)
 

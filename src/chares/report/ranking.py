@@ -54,7 +54,7 @@ def ranking_outline(answer: Answer, sizes: Sequence[Size] = (), lang: str = "en"
         "known_by": None,
         "lang": lang,
         "answer": _answer(answer, t),
-        "sections": sections,
+        "sections": [s for s in sections if s["tables"] or s["charts"] or s["notes"]],
         "claims": [],
         "figures": {},
         "sources": [],
