@@ -126,4 +126,7 @@ class Design:
                 base[name] = float(to_free(name, self.priors[name][0])) + float(value)
             elif abs(value) > 5e-4:
                 effects[name].setdefault(level, {})[label] = float(value)
+        for (name, level, label), value in KNOWN.items():  # makers without runs here
+            if name in effects:
+                effects[name].setdefault(level, {}).setdefault(label, value)
         return Table(base, effects, watts)

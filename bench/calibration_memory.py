@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import least_squares
 
 from calibration_design import MEMORY_NOISE, MEMORY_PRIORS, MOST_GROUPS, Design
 from chares.facts import Facts
 from chares.model.calibration import Calibration, Table
+from chares.model.hardware import Hardware
 from chares.model.layers import layer_times
-from chares.model.memory import memory_use
+from chares.model.memory import DOUBT, memory_use
 from chares.model.predictions import GB, MIB, memory_kind
 from chares.model.published import prepare
 
@@ -35,11 +38,14 @@ def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
     complete = np.array(["recompute" not in i for i in runs.inferred])
     weight = weight * (printed | (gold & complete))
 
-    def peaks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        m = memory_use(layers, runs.shape, runs.strategy, runs.hardware, design.calibration(x))
+    room = runs.hardware.memory
+    strict = replace(runs.hardware, memory=room / DOUBT)  # the fit itself asks for a plain fit
+
+    def peaks(x: np.ndarray, hardware: Hardware = strict) -> tuple[np.ndarray, np.ndarray]:
+        m = memory_use(layers, runs.shape, runs.strategy, hardware, design.calibration(x))
         shown = m.device * (GB / (1000 * MIB))
         told = np.broadcast_arrays(m.allocated, m.reserved, shown, measured)[:3]
-        excess = np.log(m.device / runs.hardware.memory) * np.less(m.fits, 1)
+        excess = np.log(m.device / room) * np.less(m.fits, 1)
         return np.stack(told)[kinds, np.arange(len(taken))], excess
 
     def residuals(x: np.ndarray) -> np.ndarray:
@@ -49,7 +55,7 @@ def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
         return np.concatenate([robust, x])
 
     x = least_squares(residuals, np.zeros(len(design.names)), diff_step=1e-3).x
-    peak, excess = peaks(x)
+    peak, excess = peaks(x, runs.hardware)
     error = np.abs(peak / measured - 1.0)
     told = ("allocated", "reserved", "nvidia-smi")
     line = "; ".join(
@@ -57,8 +63,9 @@ def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
         f"({int(np.sum(printed & (kinds == k)))} runs)"
         for k, name in enumerate(told)
     )
-    unfit = int(np.sum(excess > 0))
+    unfit = int(np.sum((excess > 0) & complete))
     return design.table(x, {}), (
         f"Peak memory, median error in sample by convention: {line}. "
-        f"Of {len(taken)} runs that ran, {unfit} are said not to fit."
+        f"Of {int(complete.sum())} runs that ran and say what they recompute, "
+        f"{unfit} are said not to fit."
     )

@@ -24,6 +24,8 @@ TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffer
 #: when memory runs short the allocator gives back most of its reserve, and communication gets by
 #: with smaller buffers: shares of the two that stay
 STUCK, STAYS = 0.1, 0.6
+#: published peaks scatter so far about the model: only beyond is a job said not to fit
+DOUBT = 1.03
 EAGER = 1.25  # logits of kernels that are not fused: one 32-bit copy more
 LEAN = 4.0  # bytes per logit of a fused loss: 16 bits, its gradient in place, a block in 32 bits
 STREAMED = 2.0  # layers whose weights are here while they stream in: the one at work and the next
@@ -50,7 +52,7 @@ class Memory:
     reserved: Num
     device: Num
     stage: Num  # 0: the first stage is the fullest, 1: the last
-    fits: Num  # 1 where the job runs on the accelerator's memory
+    fits: Num  # 0 where the job needs more than the accelerator has, beyond doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,10 @@ def memory_use(
     # the update comes when the activations are gone
     spare = state.ahead * np.equal(freed, 0.0) + np.minimum(state.update, passing + work)
     needed = allocated * (1.0 + STUCK * (c.fragmentation - 1.0)) - spare + STAYS * context
+    fits = np.less_equal(needed, DOUBT * hardware.memory) * 1.0
     return Memory(
         state.weights, gradients, state.optimizer, activations, logits, buffers, allocated,
-        reserved, reserved + context, later * 1.0, np.less_equal(needed, hardware.memory) * 1.0,
+        reserved, reserved + context, later * 1.0, fits,
     )  # fmt: skip
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chares.model.calibration import Calibration, Setting
+from chares.model.calibration import Setting
 from chares.model.cells import CannotPredictError, checked
 from chares.model.cells import read_rows as read_rows
 from chares.model.hardware import Hardware
-from chares.model.layers import layer_times
-from chares.model.memory import memory_use
 from chares.model.row_reading import RowReader
 from chares.model.run_library import Library
 from chares.model.shape import Shape
-from chares.model.strategy import FULL, Strategy
+from chares.model.strategy import Strategy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,33 +52,17 @@ def prepare(rows: Sequence[Row], facts: Facts) -> Runs:
         except CannotPredictError as bad:
             errors.append(bad.reason)
     columns = [dict(t[0]) for t in taken]
-    shape, hardware = _gather(Shape, columns), _gather(Hardware, columns)
-    strategy = _gather(Strategy, columns)
-    unsaid = np.array(["recompute" in t[2] for t in taken], dtype=bool)
     return Runs(
         [str(rows[i].get("id", i)) for i in index],
-        shape,
-        _recomputing(shape, strategy, hardware, unsaid),
-        hardware,
+        _gather(Shape, columns),
+        _gather(Strategy, columns),
+        _gather(Hardware, columns),
         [t[1] for t in taken],
         [rows[i].get("source_key") or rows[i].get("source_title", "") for i in index],
         [t[2] for t in taken],
         errors,
         np.array(index, dtype=np.intp),
     )
-
-
-def _recomputing(shape: Shape, s: Strategy, hardware: Hardware, unsaid: Any) -> Strategy:
-    """The strategies; where a source is silent and a job would not fit, it recomputed all."""
-    rows = np.flatnonzero(unsaid)
-    if not len(rows):
-        return s
-    some, plain = s.rows(rows), Calibration()
-    layers = layer_times(shape.rows(rows), some, hardware.rows(rows), plain)
-    memory = memory_use(layers, shape.rows(rows), some, hardware.rows(rows), plain)
-    recompute = np.array(s.recompute, dtype=float)
-    recompute[rows] = np.where(np.less(memory.fits, 1), FULL, recompute[rows])
-    return replace(s, recompute=recompute)
 
 
 def _gather(kind: type[Any], columns: Sequence[Mapping[str, float]]) -> Any:
