@@ -25,7 +25,7 @@ from chares.model import (
     shape_of,
 )
 from chares.model.activations import KEPT, layer_activations
-from chares.model.memory import TENANTS, tenants_of
+from chares.model.memory import INNER, TENANTS, tenants_of
 from chares.model.offloading import offload_times
 from chares.model.predictions import memory_kind, predict_rows, reported_memory
 from chares.model.published import read_rows
@@ -50,6 +50,7 @@ PLAIN = Calibration(
 GPT3 = Shape(96, 12288, 96, 96, 128, 49152, 51200, gated=0, tied=1)
 MT_NLG = Shape(105, 20480, 128, 128, 160, 81920, 51200, gated=0, tied=1)
 LLAMA = Shape(80, 8192, 64, 8, 128, 28672, 128256)
+LLAMA_8B = Shape(32, 4096, 32, 8, 128, 14336, 128256)
 QWEN3 = Shape(
     94, 4096, 64, 4, 128, 0, 151936, n_experts=128, top_k=8, d_expert=1536, n_moe_layers=94
 )
@@ -262,6 +263,31 @@ def test_the_first_stage_is_fullest_unless_the_vocabulary_weighs_more() -> None:
     m = memory(LLAMA, job, replace(PLAIN, logit_bytes=40.0))
     assert m.stage == 1
     assert float(m.logits) == pytest.approx(40.0 * 4096 * 128256 / 4)
+
+
+def test_the_second_stage_is_fullest_where_the_first_has_fewer_layers() -> None:
+    # 61 layers on 16 stages: 3 at either end, 4 between; the second keeps 4 x 15, the first 3 x 16
+    shape = replace(GPT3, n_layers=61)
+    job = Strategy(tp=8, pp=16, dp=1, global_batch=64, seq_len=2048)
+    even = replace(shape, n_layers=64)
+    found, full = memory(shape, job), memory(even, job)
+    assert found.stage == INNER
+    received = 2048 * 2 * GPT3.d_model / 8  # bytes that a stage receives of a micro-batch
+    layer = (full.activations / 16 - received) / 4
+    assert found.activations == pytest.approx((4 * layer + received) * 15, rel=1e-9)
+    vocabulary = GPT3.vocab * GPT3.d_model / 8
+    assert found.weights == pytest.approx(full.weights - 2 * vocabulary, rel=1e-9)
+    assert found.allocated < full.allocated
+
+
+def test_a_compiled_program_frees_its_layers_before_the_loss() -> None:
+    job = Strategy(dp=64, micro_batch=4, global_batch=256, zero=3, recompute=FULL)
+    eager, compiled = (memory(LLAMA_8B, replace(job, compiled=x)) for x in (0.0, 1.0))
+    assert eager.logits > 0
+    assert compiled.allocated < eager.allocated
+    table = LLAMA_8B.vocab * LLAMA_8B.d_model * 2
+    assert compiled.logits == pytest.approx(eager.logits + table)
+    assert compiled.buffers == 0  # the logits take their place
 
 
 def test_all_micro_batches_of_gpipe_are_in_flight() -> None:

@@ -108,6 +108,62 @@ def test_no_kind_of_recomputation_is_slower_than_full_or_faster_than_none() -> N
     assert max(times) == times[FULL]
 
 
+def test_a_checkpoint_that_stops_early_saves_the_last_gemm_of_full_recomputation_only() -> None:
+    # no tensor ranks, so that nothing hides behind the GEMM that falls away
+    job = replace(JOB, tp=1, pp=1, dp=64, global_batch=64, recompute=FULL)
+    whole, early = (
+        predict(LLAMA3_70B, replace(job, early_stop=e), H100, Calibration()).breakdown
+        for e in (0.0, 1.0)
+    )
+    h, ff, kv = 8192, 28672, 1024
+    last = h * ff  # of 4 passes over all weights of a layer, one over its last matrix is saved
+    passes = 4 * (2 * h * h + 2 * h * kv + 3 * h * ff)
+    assert 1 - early.linear / whole.linear == pytest.approx(last / passes, rel=0.03)
+    assert early.attention == whole.attention
+    half = predict(
+        LLAMA3_70B, replace(job, early_stop=1.0, recompute_share=0.5), H100, Calibration()
+    )
+    assert early.linear > half.breakdown.linear
+    for other in (NONE, SELECTIVE):
+        plain = replace(job, recompute=other)
+        assert seconds(LLAMA3_70B, plain) == seconds(LLAMA3_70B, replace(plain, early_stop=1.0))
+
+
+def test_one_expert_on_a_rank_is_a_plain_gemm_and_many_are_not() -> None:
+    def experts(ep: int, grouped: float) -> float:
+        job = replace(MOE_JOB, ep=ep, pp=1, dp=256)
+        found = predict(QWEN3_235B, job, H100, replace(Calibration(), grouped=grouped))
+        return float(found.breakdown.experts)
+
+    assert experts(128, 0.5) == pytest.approx(experts(128, 1.0))  # 128 experts on 128 ranks
+    assert experts(64, 0.5) == pytest.approx(experts(64, 1.0) * 2**0.5)
+    assert experts(1, 0.5) == pytest.approx(experts(1, 1.0) * 2 ** (127 / 128))
+
+
+def test_stragglers_count_domains_where_these_are_larger_than_nodes() -> None:
+    def share(domain: int, node: int) -> float:
+        chip = replace(H100, scale_up_size=domain, node_size=node)
+        parts = predict(GPT3, JOB, chip, replace(Calibration(), straggler=0.01)).breakdown
+        others = sum(getattr(parts, f.name) for f in fields(parts)) - parts.straggler
+        return float(parts.straggler / others)
+
+    assert share(8, 8) == pytest.approx(0.01 * 6)  # 512 accelerators, 64 nodes: 6 doublings
+    assert share(64, 4) == pytest.approx(0.01 * 3)  # 8 domains
+    assert share(1, 8) == pytest.approx(0.01 * 6)
+
+
+def test_an_exchange_hides_behind_all_work_of_a_layer_where_it_may() -> None:
+    free = replace(Calibration(), overlap_ep=1.0)
+    for job in (MOE_JOB, replace(MOE_JOB, ep=8)):
+        exposed = predict(QWEN3_235B, job, H100, free).breakdown
+        hidden = predict(QWEN3_235B, replace(job, overlap_ep=1.0), H100, free).breakdown
+        work = (
+            sum(getattr(exposed, n) for n in ("linear", "attention", "experts", "routing"))
+            + exposed.elementwise
+        )
+        assert exposed.ep > hidden.ep >= max(0.0, exposed.ep - work)
+
+
 def test_one_stage_has_no_bubble_and_more_micro_batches_have_less() -> None:
     alone = predict(LLAMA3_70B, replace(JOB, pp=1, dp=64), H100, Calibration())
     assert alone.breakdown.bubble == 0

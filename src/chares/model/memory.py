@@ -13,6 +13,8 @@ from chares.model.spans import Span
 from chares.model.strategy import OPERAND_BITS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chares.ledger import Num
     from chares.model.calibration import Calibration
     from chares.model.hardware import Hardware
@@ -24,6 +26,7 @@ TENANTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffer
 #: when memory runs short the allocator gives back most of its reserve, and communication gets by
 #: with smaller buffers: shares of the two that stay
 STUCK, STAYS = 0.1, 0.6
+LAST, INNER = 1.0, 2.0
 #: published peaks scatter so far about the model: only beyond is a job said not to fit
 DOUBT = 1.03
 EAGER = 1.25  # logits of kernels that are not fused: one 32-bit copy more
@@ -51,7 +54,7 @@ class Memory:
     allocated: Num
     reserved: Num
     device: Num
-    stage: Num  # 0: the first stage is the fullest, 1: the last
+    stage: Num  # the fullest: 0 the first, 1 the last (LAST), 2 one between (INNER)
     fits: Num  # 0 where the job needs more than the accelerator has, beyond doubt
 
 
@@ -91,27 +94,34 @@ def memory_use(
     a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration,
     span: Span | None = None,
 ) -> Memory:  # fmt: skip
-    """Peak bytes of one accelerator: the first or the last stage, whichever holds more.
+    """Peak bytes of one accelerator: the first stage, the second or the last, whichever holds most.
 
     The first has most micro-batches in flight, the last the logits; both hold a table of the
-    vocabulary. Where layers do not divide they are given fewer (as `schedule.split`). ``span``:
-    look at these stages only, of the ``s.pp`` of the pipeline.
+    vocabulary. Where layers do not divide they are given fewer (as `schedule.split`), and the
+    second may hold more. ``span``: look at these stages only, of the ``s.pp`` of the pipeline.
     """
     span = span or Span.whole(shape, s)
     held = layer_activations(a, shape, s, c.imbalance)
     owners = Owners.of(s)
-    ends = span.ends(s.pp)
-    early = _passing(a, shape, s, c, held, ends[0], span, last=False)
-    late = _passing(a, shape, s, c, held, ends[1], span, last=True)
-    state = _state(a, shape, s, owners, ends[0])
-    if np.any(np.not_equal(*ends)):
-        other = _state(a, shape, s, owners, ends[1])
+    first, last = span.ends(s.pp)
+    inner = span.inner(first, last)
+    early = _passing(a, shape, s, c, held, first, span)
+    late = _passing(a, shape, s, c, held, last, span, last=True)
+    state, stage = _state(a, shape, s, owners, first), 0.0 * np.asarray(late[0])
+    if np.any(np.greater(inner, first)):
+        middle = _passing(a, shape, s, c, held, inner, span, at=1)
+        other = _state(a, shape, s, owners, inner, table=0.0)
+        fuller = np.greater(other.held + sum(middle), state.held + sum(early))
+        state, stage = _choose(fuller, other, state), np.where(fuller, INNER, stage)
+        early = _pick(fuller, middle, early)
+    if np.any(np.not_equal(first, last)) or np.any(stage):
+        other = _state(a, shape, s, owners, last)
         later = np.greater(other.held + sum(late), state.held + sum(early))
         state = _choose(later, other, state)
     else:
         later = np.greater(sum(late), sum(early))
-    pairs = zip(late, early, strict=True)
-    activations, logits, work = (np.where(later, y, z)[()] for y, z in pairs)
+    stage = np.where(later, LAST, stage)[()]
+    activations, logits, work = _pick(later, late, early)
     # a compiled program has freed the layers' buffers when it comes to the loss
     layers_own = state.gathered + state.ahead
     freed = s.compiled * np.greater(logits, 0.0) * np.minimum(layers_own, logits)
@@ -127,8 +137,14 @@ def memory_use(
     fits = np.less_equal(needed, DOUBT * hardware.memory) * 1.0
     return Memory(
         state.weights, gradients, state.optimizer, activations, logits, buffers, allocated,
-        reserved, reserved + context, later * 1.0, fits,
+        reserved, reserved + context, stage, fits,
     )  # fmt: skip
+
+
+def _pick(condition: Any, yes: Sequence[Num], no: Sequence[Num]) -> tuple[Num, Num, Num]:
+    """Row by row one or the other."""
+    one, two, three = (np.where(condition, y, n)[()] for y, n in zip(yes, no, strict=True))
+    return one, two, three
 
 
 def _choose(condition: Any, yes: _State, no: _State) -> _State:
@@ -137,7 +153,9 @@ def _choose(condition: Any, yes: _State, no: _State) -> _State:
     return _State(*(np.where(condition, y, n)[()] for y, n in pairs))
 
 
-def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) -> _State:
+def _state(
+    a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num, *, table: float = 1.0
+) -> _State:
     """Weights, gradients and optimizer state (Rajbhandari et al. 2020, "ZeRO", section 3.1).
 
     DualPipe holds the weights and gradients of two stages, but one optimizer state. A 16-bit
@@ -146,8 +164,9 @@ def _state(a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num) ->
     bits beside the 16-bit ones. ZeRO 2 and 3 make one layer's gradients before they scatter them,
     3 gathers that layer's weights, the next one's, and the vocabulary's for the whole step. Of
     weights that stream in two layers are here, and the vocabulary; gradients are summed here.
+    ``table``: 0 for a stage without the vocabulary.
     """
-    vocabulary = a.head_parameters * (1.0 + np.equal(s.pp, 1) * (1.0 - shape.tied))
+    vocabulary = table * a.head_parameters * (1.0 + np.equal(s.pp, 1) * (1.0 - shape.tied))
     layer = a.dense_parameters + a.expert_parameters
     single = layers * layer + vocabulary
     whole = single * weight_copies(s.schedule, s.pp)
@@ -196,14 +215,14 @@ def _streamed(a: Layers, s: Strategy, owners: Owners, layers: Num) -> Num:
 
 def _passing(
     a: Layers, shape: Shape, s: Strategy, c: Calibration, held: Activations, layers: Num,
-    span: Span, *, last: bool,
+    span: Span, *, at: int = 0, last: bool = False,
 ) -> tuple[Num, Num, Num]:  # fmt: skip
-    """Activations in flight, logits, and the layer at work, on the first or last stage of a span.
+    """Activations in flight, logits, and the layer at work, on a stage of a span or on its last.
 
     The logits and their gradients are gone when the backward pass reaches the layers: the larger
     of the two counts. A pipeline keeps what it received of every micro-batch in flight.
     """
-    stage = span.before + (span.stages - 1 if last else 0)
+    stage = span.before + (span.stages - 1 if last else at)
     flying = in_flight(s.schedule, s.pp, s.vp, s.micro_batches, stage)
     split = np.where(np.greater(s.sp, 0), s.tp, 1.0)
     received = a.tokens * 2.0 * shape.d_model / split * np.greater(s.pp, 1)

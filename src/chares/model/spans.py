@@ -52,3 +52,9 @@ class Span:
         short = most * self.stages - self.layers
         first = self.opening() & np.greater_equal(short, 1 + closing)
         return most - first, most - (closing & np.greater_equal(short, 1))
+
+    def inner(self, first: Num, last: Num) -> Num:
+        """Layers of the fullest stage between the first and the last, 0 where there is none."""
+        between = np.maximum(self.stages - 2, 1)
+        full: Num = np.ceil((self.layers - first - last) / between) * np.greater(self.stages, 2)
+        return full
