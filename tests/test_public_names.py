@@ -30,7 +30,7 @@ DOORS = {
         Breakdown Calibration Hardware Layers Memory OwnFit PARTS PRECISIONS Parameters
         RECOMPUTATIONS SCHEDULES SCHEDULE_RULES Shape Span StageWork StagedStep Stages Step
         Strategy Stretch allowed calibration_figures count_parameters
-        error_figure fit_own_runs framework_for from_config hardware_figures hardware_of
+        error_figure fit_own_runs framework_for from_config habits hardware_figures hardware_of
         hardware_rows layer_times load_calibration model_flops pace_of parts_of predict
         prediction_table read_rows record_text setting_of shape_figures shape_of stage_work
         staged_step step_of straggling sum_between validate with_calibration

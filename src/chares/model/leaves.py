@@ -27,6 +27,7 @@ from chares.model.intervals import (
 from chares.model.parameters import parameters
 from chares.model.run_library import generation_launches
 from chares.model.shape import Shape, shape_of
+from chares.model.wording import HABITS
 
 if TYPE_CHECKING:
     from chares.facts import Facts
@@ -105,6 +106,11 @@ def _written(facts: Facts) -> str:
 def framework_for(facts: Facts, chip: str) -> str:
     """The framework family that a plan runs on, where it names none."""
     return "jax" if facts.subject(chip).tags.get("kind") == "tpu" else "megatron-core"
+
+
+def habits(family: str) -> dict[str, float]:
+    """Fields of a strategy that a framework family decides by itself."""
+    return dict(HABITS.get(family, {}))
 
 
 def error_figure(

@@ -16,6 +16,7 @@ from chares.model.hardware import Hardware
 from chares.model.schedule import DUALPIPE
 from chares.model.shape import LATENT
 from chares.model.wording import (
+    HABITS,
     family_of,
     flags_of,
     precision_of,
@@ -237,15 +238,11 @@ class RowReader:
             "sp": float(sp), "zero": float(stage), "shard_group": float(group),
             "precision": float(precision_of(row.get("precision", ""))),
             "recompute": float(said[0]), "recompute_share": said[1],
-            "early_stop": float(family in ("fsdp", "jax")),
             "overlap_tp": tp, "overlap_dp": dp, "overlap_pp": pp, "overlap_ep": ep,
             "balance": float(family == "3d-parallel" or schedule == DUALPIPE),
             "broadcast": float("broadcast" in notes.lower()),
             "fused": fused, "graphs": graphs, "dedup": dedup,
-            "compiled": float(family == "jax"),
-            "lean_loss": float(
-                composer or "nemo" in framework or "bridge" in framework or family == "jax"
-            ),
+            "lean_loss": float(composer or "nemo" in framework or "bridge" in framework),
             "cp_kind": float(st.RING),
             "flash": float(self.flash(family)),
             "gradient_bytes": 0.1 if adapters else 2.0 if half else 4.0,
@@ -257,7 +254,7 @@ class RowReader:
             else 10.0 if "nemo" in framework and row.get("published", "") < "2025" else 12.0,
             "gather_bytes": 1.0 if "float8 all-gather" in row.get("precision", "").lower()
             else 4.0 if wide else 2.0,
-        }  # fmt: skip
+        } | HABITS.get(family, {})  # fmt: skip
 
     def flash(self, family: str) -> bool:
         """FlashAttention: all but the frameworks of 2022 and before, unless they say so."""

@@ -8,6 +8,12 @@ from functools import lru_cache
 from chares.model import strategy as st
 from chares.model.schedule import DUALPIPE, ONE_F_ONE_B, ZB_H1, ZBV
 
+#: what a family's software does by itself: checkpoints that stop early, a step compiled as one
+#: program, a loss in place of the logits
+HABITS: dict[str, dict[str, float]] = {
+    "fsdp": {"early_stop": 1.0},
+    "jax": {"early_stop": 1.0, "compiled": 1.0, "lean_loss": 1.0},
+}
 FAMILIES = ("megatron-core", "megatron-classic", "fsdp", "jax", "3d-parallel", "deepspeed")
 
 

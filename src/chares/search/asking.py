@@ -19,6 +19,7 @@ from chares.model import (
     calibration_figures,
     framework_for,
     from_config,
+    habits,
     hardware_figures,
     shape_of,
 )
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 
     from chares.facts import Facts
 
+#: framework families by the frameworks that jobs are written for
+FAMILY_OF = {
+    "megatron": "megatron-core", "megatron-bridge": "megatron-core", "torchtitan": "fsdp",
+    "deepspeed": "deepspeed", "maxtext": "jax",
+}  # fmt: skip
 USABLE = 0.97  # of the memory: the driver and the network library hold some
 SEQUENCES = 1024  # in a step, where none is given
 LENGTH = 4096
@@ -158,12 +164,13 @@ def ask(
     answer's ``assumed`` says so. ``on``: day of the software (default: two years after the chip).
     ``offload`` adds optimizer state, activations and weights in host memory to the space (eight
     times as large), ``uneven`` stages of whole layers that are evened by time (twice as large).
-    ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only the schedules that it has.
+    ``framework`` (megatron, torchtitan, deepspeed, maxtext) leaves only what it can run, with the
+    parameters of its family (default: JAX on TPUs, Megatron-Core elsewhere).
     Raises `InputError` for what cannot be read or a precision that the chip lacks.
     """
     question = question_for(
         model, chip, count, facts, tokens=tokens, seq_len=seq_len, global_batch=global_batch,
-        precision=precision, hourly_price=hourly_price, on=on,
+        precision=precision, hourly_price=hourly_price, on=on, framework=framework,
     )  # fmt: skip
     space = space or space_for(question.asked)
     if offload:
@@ -191,6 +198,7 @@ def question_for(
     precision: str = "bf16",
     hourly_price: float | None = None,
     on: date | None = None,
+    framework: str | None = None,
 ) -> Question:
     """The question with its defaults filled in. See `ask`."""
     own = model.endswith(".json")
@@ -198,7 +206,8 @@ def question_for(
     known = None if own else facts.resolve("models", model)
     chip = facts.resolve("chips", chip)
     hardware = Hardware(*[f.value for f in hardware_figures(facts, chip)])
-    fitted = calibration_figures(facts, chip, framework_for(facts, chip), on)
+    family = FAMILY_OF.get(framework or "", framework_for(facts, chip))
+    fitted = calibration_figures(facts, chip, family, on)
     fit = Calibration(*[f.value for f in fitted])
     assumed = []
     if tokens is None:
@@ -214,7 +223,7 @@ def question_for(
     check_precision(precision, hardware, chip)
     asked = asking(
         shape, hardware, fit, count, seq_len, global_batch, precision,
-        tokens=tokens or 0.0, hourly_price=hourly_price or 0.0,
+        tokens=tokens or 0.0, hourly_price=hourly_price or 0.0, family=family,
     )  # fmt: skip
     return Question(model, chip, precision, asked, tuple(assumed), on)
 
@@ -243,12 +252,17 @@ def asking(
     *,
     tokens: float = 0.0,
     hourly_price: float = 0.0,
+    family: str = "megatron-core",
 ) -> Asked:
-    """What a search needs, with every field of a strategy that the space leaves alone."""
+    """What a search needs, with every field of a strategy that the space leaves alone.
+
+    ``family`` of frameworks: what its software does by itself (`habits`).
+    """
     template = Strategy(
         global_batch=float(global_batch),
         seq_len=float(seq_len),
         precision=PRECISIONS.index(precision),
+        **habits(family),
     )
     return Asked(
         shape, hardware, calibration, count, global_batch, seq_len, template,

@@ -179,6 +179,7 @@ def _shaped(case: Case, train: Train, chip: str, chips: Figure, facts: Facts) ->
         int(batch.value),
         _FORMATS.get(train.precision, train.precision),
         tokens=train.tokens,
+        family=family,
     )
     found = None
     check_precision(
