@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from chares.search.tables import flat_row, table_of, write_table
 AXES = ("model", "chip", "count", "seq_len", "global_batch", "day")
 OTHERS = ("precision", "tokens")
 PART = 16  # rows in a part
+KNOCKS = 5  # attempts to join a cluster that listens
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def _join_cluster(init: Callable[..., Any], engine: str) -> None:
     try:
         place = urlsplit(engine)
         socket.create_connection((place.hostname or "", place.port or 10001), 10.0).close()
-        init(address=engine, log_to_driver=False)
+        _knock(init, engine)
     except (OSError, ValueError) as bad:
         raise InputError(
             "no-cluster", f"no Ray cluster answers at `{engine}`: {bad}",
@@ -279,3 +281,15 @@ def _join(parts: Sequence[Path], out: Path) -> None:
         rows += [json.loads(cells) for cells in parquet.read_table(part)["cells"].to_pylist()]
     assert [r["row"] for r in rows] == list(range(len(rows)))
     write_table(table_of(rows), out)
+
+
+def _knock(init: Callable[..., Any], engine: str) -> None:
+    """Join; a cluster that listens may still fail to start its side at the first attempts."""
+    for left in reversed(range(KNOCKS)):
+        try:
+            init(address=engine, log_to_driver=False)
+            return
+        except ConnectionError:
+            if not left:
+                raise
+            time.sleep(1.0)
