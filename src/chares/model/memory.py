@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from chares.model.spans import Span
 from chares.model.strategy import OPERAND_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
     from chares.ledger import Num
     from chares.model.calibration import Calibration
@@ -84,11 +84,6 @@ class _State:
     gathered: Num  # what ZeRO 2 and 3 put together for one layer
     ahead: Num  # the next layer's weights; a job short of memory can do without
 
-    @property
-    def held(self) -> Num:
-        """All through the step."""
-        return self.weights + self.gradients + self.optimizer + self.gathered + self.ahead
-
 
 def memory_use(
     a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration,
@@ -105,34 +100,31 @@ def memory_use(
     owners = Owners.of(s)
     first, last = span.ends(s.pp)
     inner = span.inner(first, last)
-    early = _passing(a, shape, s, c, held, first, span)
-    late = _passing(a, shape, s, c, held, last, span, last=True)
-    state, stage = _state(a, shape, s, owners, first), 0.0 * np.asarray(late[0])
+    layers, second = first, np.zeros(())
+    ends = _StateBytes.of(a, s, owners)
     if np.any(np.greater(inner, first)):
-        middle = _passing(a, shape, s, c, held, inner, span, at=1)
-        other = _state(a, shape, s, owners, inner, table=0.0)
-        fuller = np.greater(other.held + sum(middle), state.held + sum(early))
-        state, stage = _choose(fuller, other, state), np.where(fuller, INNER, stage)
-        early = _pick(fuller, middle, early)
-    if np.any(np.not_equal(first, last)) or np.any(stage):
-        other = _state(a, shape, s, owners, last)
-        later = np.greater(other.held + sum(late), state.held + sum(early))
-        state = _choose(later, other, state)
-    else:
-        later = np.greater(sum(late), sum(early))
-    stage = np.where(later, LAST, stage)[()]
-    activations, logits, work = _pick(later, late, early)
-    # a compiled program has freed the layers' buffers when it comes to the loss
-    layers_own = state.gathered + state.ahead
-    freed = s.compiled * np.greater(logits, 0.0) * np.minimum(layers_own, logits)
-    buffers = work + (layers_own - freed)
+        kept = held.kept * c.activation_memory * (1.0 - s.offload_activations)
+        second = ends.second_is_fuller(s, kept, span, first, inner)
+        layers = np.where(second, inner, first)
+    early = _passing(a, shape, s, c, held, layers, span, at=second)
+    late = _passing(a, shape, s, c, held, last, span, last=True)
+    later = np.greater(sum(late) - sum(early), ends.more(layers - last, -second))
+    layers = np.where(later, last, layers)
+    state = _state(a, shape, s, owners, layers, table=np.where(later, 1.0, 1.0 - second)[()])
+    stage = np.where(later, LAST, INNER * second)[()]
+    pairs = zip(late, early, strict=True)
+    activations, logits, work = (np.where(later, y, z)[()] for y, z in pairs)
+    buffers, spare = work + (state.gathered + state.ahead), state.ahead
+    if np.any(s.compiled):  # such a program has freed the layers' buffers when it comes to the loss
+        freed = s.compiled * np.greater(logits, 0.0) * np.minimum(buffers - work, logits)
+        buffers, spare = buffers - freed, spare * np.equal(freed, 0.0)
     gradients = state.gradients + state.update
     passing = activations + logits
     allocated = (state.weights + gradients + state.optimizer) + passing + buffers
     reserved = allocated * c.fragmentation
     context = c.context_memory * _communicators(s)
     # the update comes when the activations are gone
-    spare = state.ahead * np.equal(freed, 0.0) + np.minimum(state.update, passing + work)
+    spare = spare + np.minimum(state.update, passing + work)
     needed = allocated * (1.0 + STUCK * (c.fragmentation - 1.0)) - spare + STAYS * context
     fits = np.less_equal(needed, DOUBT * hardware.memory) * 1.0
     return Memory(
@@ -141,20 +133,47 @@ def memory_use(
     )  # fmt: skip
 
 
-def _pick(condition: Any, yes: Sequence[Num], no: Sequence[Num]) -> tuple[Num, Num, Num]:
-    """Row by row one or the other."""
-    one, two, three = (np.where(condition, y, n)[()] for y, n in zip(yes, no, strict=True))
-    return one, two, three
+@dataclass(frozen=True, slots=True)
+class _StateBytes:
+    """What a layer and a table of the vocabulary weigh on a stage: enough to compare two stages."""
 
+    layer: Num
+    table: Num
 
-def _choose(condition: Any, yes: _State, no: _State) -> _State:
-    """Row by row one or the other."""
-    pairs = ((getattr(yes, f.name), getattr(no, f.name)) for f in fields(_State))
-    return _State(*(np.where(condition, y, n)[()] for y, n in pairs))
+    @classmethod
+    def of(cls, a: Layers, s: Strategy, owners: Owners) -> _StateBytes:
+        """Weights, gradients and optimizer state (see `_state`)."""
+        third = np.equal(s.zero, 3)
+        low = OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 8.0
+        copies = 2.0 * low * (low < 1.0)
+        here = s.weight_bytes + s.gradient_bytes + s.gradient_copy_bytes
+        own = s.optimizer_bytes * (1.0 - s.offload_optimizer)
+        owned = (here + own) * third
+        whole = (here + own * np.equal(s.zero, 0) + copies) * ~third
+        shared = own * (np.greater(s.zero, 0) & ~third)
+        dense = whole + (owned + shared) / owners.dense
+        experts = whole + (owned + shared) / owners.experts
+        layer = a.dense_parameters * dense + a.expert_parameters * experts
+        return cls(layer, a.head_parameters * dense)
+
+    def more(self, layers: Num, tables: Num) -> Num:
+        """Bytes of so many layers and tables more."""
+        more: Num = layers * self.layer + tables * self.table
+        return more
+
+    def second_is_fuller(
+        self, s: Strategy, kept: Num, span: Span, first: Num, inner: Num
+    ) -> NDArray[np.float64]:
+        """1 where the second stage, with more layers and no vocabulary, outweighs the first."""
+        one, two = (
+            in_flight(s.schedule, s.pp, s.vp, s.micro_batches, span.before + at) for at in (0, 1)
+        )
+        more = self.more(inner - first, -1.0) + kept * (inner * two - first * one)
+        return np.asarray(np.greater(more, 0.0) * np.greater(inner, first) * 1.0)
 
 
 def _state(
-    a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num, *, table: float = 1.0
+    a: Layers, shape: Shape, s: Strategy, owners: Owners, layers: Num, *, table: Num = 1.0
 ) -> _State:
     """Weights, gradients and optimizer state (Rajbhandari et al. 2020, "ZeRO", section 3.1).
 
@@ -215,7 +234,7 @@ def _streamed(a: Layers, s: Strategy, owners: Owners, layers: Num) -> Num:
 
 def _passing(
     a: Layers, shape: Shape, s: Strategy, c: Calibration, held: Activations, layers: Num,
-    span: Span, *, at: int = 0, last: bool = False,
+    span: Span, *, at: Num = 0, last: bool = False,
 ) -> tuple[Num, Num, Num]:  # fmt: skip
     """Activations in flight, logits, and the layer at work, on a stage of a span or on its last.
 
@@ -233,8 +252,10 @@ def _passing(
     loss = c.logit_bytes * np.where(np.less(s.fused, 1), EAGER, 1.0)
     loss = np.where(np.greater(s.lean_loss, 0), LEAN, loss)
     logits = a.tokens * (shape.vocab / s.tp) * loss
-    gathered = a.head_parameters * s.gather_bytes * np.equal(s.zero, 3) * s.compiled
-    logits = (logits + gathered) * (span.closing(s.pp) if last else np.equal(s.pp, 1))
+    if np.any(s.compiled):
+        third = np.equal(s.zero, 3) * s.compiled
+        logits = logits + a.head_parameters * s.gather_bytes * third
+    logits = logits * (span.closing(s.pp) if last else np.equal(s.pp, 1))
     head = np.greater(logits, work)
     return kept, head * logits, np.where(head, 0.0, work)
 
