@@ -25,7 +25,6 @@ from chares.model import (
 )
 from chares.search.blocks import Asked
 from chares.search.exploring import Found, explore
-from chares.search.launching import runnable
 from chares.search.ranking import Ranked, ranked
 from chares.search.space import EQUAL_LAYERS, WHOLE_LAYERS, Space, default_space
 from chares.search.tables import Table, flat_row, table_of
@@ -181,6 +180,8 @@ def ask(
     if uneven:
         space = replace(space, balance=(EQUAL_LAYERS, WHOLE_LAYERS))
     if framework:
+        from chares.search.launching import runnable
+
         space = runnable(space, framework, question.asked.shape)
     found = explore(question.asked, space, keep, heat=heat, told=told)
     return Answer(question, found)
