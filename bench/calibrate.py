@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from calibration_design import LEAST_GROUPS, MOST_GROUPS, NOISE, Design
+from calibration_kernels import Kernels, load_kernels
 from calibration_memory import fit_memory
 from calibration_report import report, write_between_markers
 from chares.facts import Facts, load, read_table
@@ -48,6 +49,7 @@ class Data:
     gold: np.ndarray
     rows: list[dict[str, str]]
     flops: np.ndarray  # model FLOPs of a step
+    kernels: Kernels  # measured apart from any run
 
     def take(self, keep: np.ndarray) -> Data:
         r = self.runs
@@ -59,7 +61,7 @@ class Data:
         )  # fmt: skip
         return Data(
             runs, self.measured[keep], self.source[keep], self.group[keep], self.fitted[keep],
-            self.gold[keep], [self.rows[i] for i in keep], self.flops[keep],
+            self.gold[keep], [self.rows[i] for i in keep], self.flops[keep], self.kernels,
         )  # fmt: skip
 
 
@@ -85,6 +87,7 @@ def load_data(facts: Facts, rows: list[dict[str, str]]) -> Data:
     return Data(
         runs, measured, np.array([r.get("source_key", "") for r in picked]),
         np.array([r.get("group", r["id"]) for r in picked]), weight, gold, picked, flops,
+        load_kernels(facts),
     )  # fmt: skip
 
 
@@ -122,7 +125,10 @@ def fit(
     def residuals(x: np.ndarray) -> np.ndarray:
         unit = (np.log(predict_all(data, design, x)) - log_measured) / NOISE
         robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * w * NOISE
-        return np.concatenate([robust, x])
+        return np.concatenate([robust, measured_alone(x), x])
+
+    def measured_alone(x: np.ndarray) -> np.ndarray:
+        return data.kernels.residuals(design.of_kernels(x), design.gain_of_kernels(x))
 
     def jacobian(x: np.ndarray) -> np.ndarray:
         at = residuals(x)
@@ -241,11 +247,13 @@ def reference_watts(facts: Facts) -> dict[str, float]:
 
 
 def design_of(data: Data, watts: dict[str, float]) -> Design:
-    settings = data.runs.settings
+    """The parameters of the runs, then of the kernels."""
+    settings = [*data.runs.settings, *data.kernels.settings]
     per_flop = [x.tdp / x.peak_16 for x in settings]
     ratio = [w / watts.get(x.generation, w) for w, x in zip(per_flop, settings, strict=True)]
     columns = {k: [getattr(x, k) for x in settings] for k in ("vendor", "generation", "family")}
-    return Design(columns, np.array(ratio), np.array([x.age for x in settings]))
+    age = np.array([x.age for x in settings])
+    return Design(columns, np.array(ratio), age, kernels=len(data.kernels.settings))
 
 
 def main() -> None:

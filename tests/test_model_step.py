@@ -260,7 +260,7 @@ def test_every_calibration_parameter_matters() -> None:
         fused=0.0, overlap_ep=1.0, broadcast=1.0, flash=np.array([1.0, 0.0]), schedule=0,
     )  # fmt: skip
     shape = replace(QWEN3_235B, d_head=100)
-    hardware = replace(H100, peak_4=4e15, scale_up_bandwidth=20e9)
+    hardware = replace(H100, peak_4=4e15, scale_up_bandwidth=20e9, cores=np.array([0.0, 132.0]))
     before = predict(shape, job, hardware, Calibration())
     memory = {"activation_memory", "workspace", "logit_bytes", "fragmentation", "context_memory"}
     elsewhere = {"progress", "progress_8", "power", "gemm_8"}  # act on others, or on 8 bits alone

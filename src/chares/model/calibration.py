@@ -26,7 +26,8 @@ class Calibration:
     gemm: Num = 0.75  # of the 16-bit peak, large matrices
     gemm_8: Num = 0.65  # of the 8-bit peak
     gemm_4: Num = 0.50  # of the 4-bit peak
-    wave: Num = 2.2e6  # output elements lost to the last wave (half of what the chip does at once)
+    wave: Num = 2.2e6  # output elements lost to the last wave, where the chip's cores are not known
+    tail: Num = 0.9  # of the last wave's idle part, where they are
     depth: Num = 200.0  # steps of k that filling and draining a tile's pipeline cost
     attention: Num = 0.55  # of the 16-bit peak, fused attention with head size 128, forward
     attention_backward: Num = 0.80  # speed of the backward kernel against the forward one

@@ -1,7 +1,7 @@
 """Seconds of single operations from their shape: GEMMs, attention, memory-bound work.
 
-A GEMM of m x n x k costs its FLOPs at the attainable rate, half a wave of tiles more (the last wave
-is on average half empty: a library picks tiles so that the loss is no worse), the filling and
+A GEMM of m x n x k costs its FLOPs at the attainable rate, what its last wave of tiles leaves idle
+(counted where the chip's cores are known, half a wave on average elsewhere), the filling and
 draining of each tile's pipeline (as if k were deeper by a constant), and its bytes. Operations and
 bytes overlap: the root of the sum of squares is the roofline with its corner rounded.
 """
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from chares.model.hardware import Hardware
 
 
+#: tiles of the output that one core computes, and the speed of their kernels against the first's:
+#: a smaller one reads its operands more often, and fills a small product's last wave better
+TILES = ((256.0, 128.0, 1.0), (128.0, 128.0, 0.9), (128.0, 64.0, 0.75), (64.0, 64.0, 0.5))
+WIDEST = TILES[0][0] * TILES[0][1]
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """Seconds per FLOP, per byte, and the output elements that the last wave wastes."""
@@ -30,8 +36,10 @@ class Rates:
     head: Num  # s/FLOP of GEMMs that stay in 16 bits
     attention: Num  # s/FLOP of the attention core with head size 128
     byte: Num  # s/byte of memory traffic
-    wave: Num
+    wave: Num  # on average
     depth: Num
+    cores: Num  # 0: not known
+    tail: Num
 
     @classmethod
     def of(cls, hardware: Hardware, calibration: Calibration, precision: Num) -> Rates:
@@ -47,15 +55,36 @@ class Rates:
             1.0 / wide,
             1.0 / (hardware.peak_16 * calibration.attention),
             1.0 / (hardware.memory_bandwidth * calibration.memory),
-            calibration.wave,
+            np.where(
+                np.greater(hardware.cores, 0),
+                0.5 * calibration.tail * hardware.cores * WIDEST,
+                calibration.wave,
+            ),
             calibration.depth,
+            hardware.cores,
+            calibration.tail,
         )
+
+
+def wasted(m: Num, n: Num, rates: Rates) -> Num:
+    """Output elements of m x n that the last wave of tiles computes in vain, with the tile that
+    is the fastest for it, the better way round. What splitting k regains is in ``tail``."""
+    if not np.any(rates.cores):
+        return rates.wave
+    cores = np.maximum(rates.cores, 1.0)
+    busy: Num = np.inf
+    for long, short, speed in TILES:
+        tiles = np.ceil(m / long) * np.ceil(n / short)
+        if long > short:
+            tiles = np.minimum(tiles, np.ceil(m / short) * np.ceil(n / long))
+        busy = np.minimum(busy, np.ceil(tiles / cores) * (cores * long * short / speed))
+    return np.where(np.greater(rates.cores, 0), rates.tail * (busy - m * n), rates.wave)
 
 
 def gemm_time(m: Num, n: Num, k: Num, flop: Num, element_bytes: Num, rates: Rates) -> Num:
     """Seconds of C[m,n] = A[m,k] B[k,n]; ``flop`` is seconds per FLOP. C is in 16 bits."""
     area = m * n
-    operations = 2.0 * (k + rates.depth) * (area + rates.wave) * flop
+    operations = 2.0 * (k + rates.depth) * (area + wasted(m, n, rates)) * flop
     traffic = (element_bytes * (m + n) * k + 2.0 * area) * rates.byte
     return np.sqrt(operations * operations + traffic * traffic)
 

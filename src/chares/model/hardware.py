@@ -32,6 +32,7 @@ class Hardware:
     node_size: Num
     tdp: Num  # W
     host_bandwidth: Num = 32e9  # to the host's memory: PCI Express 4.0 x16
+    cores: Num = 0.0  # streaming multiprocessors, each with a tile of a GEMM; 0 where not known
 
     def rows(self, index: Any) -> Hardware:
         """The hardware of the selected rows; fields that are single numbers stay so."""
@@ -54,6 +55,7 @@ FACT_NAMES: dict[str, tuple[str, float | None]] = {
     "node_size": ("node_size", 8.0),
     "tdp": ("tdp", 500.0),
     "host_bandwidth": ("host_bandwidth", 32e9),
+    "cores": ("cores", 0.0),
 }
 
 

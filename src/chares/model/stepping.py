@@ -259,10 +259,11 @@ def gradients(
     # once a step: behind the last micro-batch's backward, and the first one's forward
     reduce = scatter + expert_scatter + replicas
     restore = np.where(zero == 0, scatter + expert_scatter, gather + expert_gather)
-    shares = np.asarray(s.broadcast) * shard * c.broadcast  # one after the other, not hidden
+    shares = np.asarray(s.broadcast) * shard * c.broadcast  # one after the other
+    ahead = np.greater(zero, 0) & np.equal(s.broadcast, 0)  # broadcasts wait for the optimizer
     once = shares + (
         reduce - np.minimum(reduce, overlap * stage * (2.0 / 3.0))
-        + restore - np.minimum(restore, np.where(zero > 0, overlap * stage / 3.0, 0.0))
+        + restore - np.minimum(restore, np.where(ahead, overlap * stage / 3.0, 0.0))
     )  # fmt: skip
     # each micro-batch
     forward = gather + expert_gather

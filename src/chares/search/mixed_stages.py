@@ -229,10 +229,11 @@ def _candidates(
     one = [k.columns["cp"][rows[n]] * group.dp == 1 for k, n in zip(kinds, names, strict=False)]
     pointless = (rows["sharded"] == 1) & (one[0] | one[1])  # one rank has nobody to shard with
     kept = np.flatnonzero((seconds < least) & ~pointless)
-    rows = {k: v[kept] for k, v in rows.items()}
+    running = np.broadcast_to(pace.running, seconds.shape)[kept]
+    rows, seconds = {k: v[kept] for k, v in rows.items()}, seconds[kept]
     if len(kept):  # whatever beats the best so far has no stage longer than that
         ends = _ends(kinds, group, rows, min(least / group.micro_batches, 1e9))
-        seconds = fleet.at_least(np.broadcast_to(pace.running, seconds.shape)[kept] + ends)
+        seconds = fleet.at_least(running + ends)
     turn = np.argsort(seconds, kind="stable")[: np.count_nonzero(seconds < least)]
     return {k: v[turn] for k, v in rows.items()}, seconds[turn]
 

@@ -1,0 +1,69 @@
+"""Published measurements of single kernels, as evidence for the speed of chips.
+
+A matrix product or an attention kernel alone, in the best shape that somebody found: what a chip
+reaches at most. The fit holds the model's attainable rates against them, times a gain for each
+kind of kernel that all chips share (a benchmark runs on a cool chip and chooses its shape), so that
+chips without training runs, and generations against each other, rest on measurements.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration_design import GAINS
+from chares.facts import Facts, read_table
+from chares.model import hardware_of
+from chares.model.calibration import REFERENCE_AGE, Calibration, Setting
+from chares.model.compute import Rates
+from chares.model.hardware import Hardware, hardware_rows
+from chares.model.strategy import PRECISIONS
+
+TABLE = "published/kernels.csv"
+FORMAT = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "nvfp4"}
+SPREAD = 0.08  # of a kernel about the model, of its logarithm: other shapes, other software
+MATRIX = 0  # of `GAINS`
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Measured kernels: rows of one chip, one operation and its FLOP/s."""
+
+    hardware: Hardware
+    settings: list[Setting]
+    kind: np.ndarray  # index in `GAINS`
+    precision: np.ndarray  # codes of `PRECISIONS`
+    measured: np.ndarray  # FLOP/s
+    weight: np.ndarray  # measurements of one chip, kind and format count as one
+
+    def residuals(self, c: Calibration, gain: np.ndarray) -> np.ndarray:
+        """log(rate of the model / measured) in spreads, weighted. ``gain``: log, by kind."""
+        rates = Rates.of(self.hardware, c, self.precision)
+        rate = 1.0 / np.where(self.kind == MATRIX, rates.linear, rates.attention)
+        log = np.log(rate / self.measured) + gain[self.kind]
+        unit: np.ndarray = np.sqrt(self.weight) * log / SPREAD
+        return unit
+
+
+def load_kernels(facts: Facts) -> Kernels:
+    """The project's records of kernels at their best: those that are marked so."""
+    with read_table(TABLE).open(encoding="utf-8", newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["best"] == "1"]
+    chips = {r["chip"]: hardware_of(facts, r["chip"]) for r in rows}
+    place = {chip: i for i, chip in enumerate(chips)}
+    settings = []
+    for r in rows:
+        tags, h = facts.subject(r["chip"]).tags, chips[r["chip"]]
+        made = tags["vendor"], tags["generation"]
+        settings.append(Setting(*made, "", h.tdp, h.peak_16, REFERENCE_AGE))
+    cells = [(r["chip"], r["kind"], FORMAT[r["precision"]]) for r in rows]
+    return Kernels(
+        hardware_rows(list(chips.values()), np.array([place[r["chip"]] for r in rows])),
+        settings,
+        np.array([list(GAINS).index(kind) for _, kind, _ in cells]),
+        np.array([PRECISIONS.index(precision) for *_, precision in cells]),
+        1e12 * np.array([float(r["tflops"]) for r in rows]),
+        np.array([1.0 / cells.count(cell) for cell in cells]),
+    )
