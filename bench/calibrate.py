@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from calibration_design import LEAST_GROUPS, MOST_GROUPS, NOISE, Design
+from calibration_design import LEAST_GROUPS, MOST_GROUPS, NOISE, Design, robust
 from calibration_kernels import Kernels, load_kernels
 from calibration_memory import fit_memory
 from calibration_report import report, write_between_markers
@@ -124,8 +124,7 @@ def fit(
 
     def residuals(x: np.ndarray) -> np.ndarray:
         unit = (np.log(predict_all(data, design, x)) - log_measured) / NOISE
-        robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * w * NOISE
-        return np.concatenate([robust, measured_alone(x), x])
+        return np.concatenate([robust(unit) * w * NOISE, measured_alone(x), x])
 
     def measured_alone(x: np.ndarray) -> np.ndarray:
         return data.kernels.residuals(design.of_kernels(x), design.gain_of_kernels(x))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration_design import GAINS
+from calibration_design import GAINS, robust
 from chares.facts import Facts, read_table
 from chares.model import hardware_of
 from chares.model.calibration import REFERENCE_AGE, Calibration, Setting
@@ -39,12 +39,11 @@ class Kernels:
     weight: np.ndarray  # measurements of one chip, kind and format count as one
 
     def residuals(self, c: Calibration, gain: np.ndarray) -> np.ndarray:
-        """log(rate of the model / measured) in spreads, weighted. ``gain``: log, by kind."""
+        """log(rate of the model / measured) in spreads, robust, weighted. ``gain``: log, by kind."""
         rates = Rates.of(self.hardware, c, self.precision)
         rate = 1.0 / np.where(self.kind == MATRIX, rates.linear, rates.attention)
         log = np.log(rate / self.measured) + gain[self.kind]
-        unit: np.ndarray = np.sqrt(self.weight) * log / SPREAD
-        return unit
+        return robust(log / SPREAD) * np.sqrt(self.weight)
 
 
 def load_kernels(facts: Facts) -> Kernels:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from calibration_design import MEMORY_NOISE, MEMORY_PRIORS, MOST_GROUPS, Design
+from calibration_design import MEMORY_NOISE, MEMORY_PRIORS, MOST_GROUPS, Design, robust
 from chares.facts import Facts
 from chares.model.calibration import Calibration, Table
 from chares.model.hardware import Hardware
@@ -51,8 +51,7 @@ def fit_memory(rows: list[dict[str, str]], facts: Facts) -> tuple[Table, str]:
     def residuals(x: np.ndarray) -> np.ndarray:
         peak, excess = peaks(x)
         unit = np.where(printed, np.log(peak / measured), 0.5 * excess) / MEMORY_NOISE
-        robust = np.sign(unit) * np.sqrt(2.0 * (np.sqrt(1.0 + unit**2) - 1.0)) * weight
-        return np.concatenate([robust, x])
+        return np.concatenate([robust(unit) * weight, x])
 
     x = least_squares(residuals, np.zeros(len(design.names)), diff_step=1e-3).x
     peak, excess = peaks(x, runs.hardware)
