@@ -75,6 +75,7 @@ def main() -> None:
     in_sample(board, data, inside)
     if not quick:
         left_out(board, data, facts)
+        labels_out(board, data, facts)
     coverage_of_rows(board, rows, facts)
     memory(board, rows, facts)
     kept_out(board, facts)
@@ -157,6 +158,24 @@ def left_out(board: Board, data: fitting.Data, facts: Facts) -> None:
         name = f"source left out, then calibrated by {k} of its own runs"
         board.show(f"{name}: median", PERCENT * float(np.median(values)))
         board.show(f"{name}: mean", PERCENT * float(np.mean(values)))
+
+
+def labels_out(board: Board, data: fitting.Data, facts: Facts) -> None:
+    """Each generation of chips, and each family of frameworks, predicted by a fit without its runs:
+    what a chip or a framework without runs may expect. Kernels stay in."""
+    design = fitting.design_of(data, fitting.reference_watts(facts))
+    every = fitting.weights(data)
+    for level in ("generation", "family"):
+        labels = np.array([getattr(s, level) for s in data.runs.settings])
+        predicted = np.full(len(every), np.nan)
+        for label in np.unique(labels[data.gold]):
+            out = labels == label
+            x = fitting.fit(data, design, weight=every * ~out)
+            predicted[out] = fitting.predict_all(data, design, x)[out]
+            print(f"  {label}", file=sys.stderr)
+        found = PERCENT * np.array(list(by_source(predicted, data, data.gold).values()))
+        board.show(f"{level} left out: median of sources", float(np.median(found)))
+        board.show(f"{level} left out: mean of sources", float(np.mean(found)))
 
 
 def nested_coverage(data: fitting.Data, predicted: np.ndarray, grade: np.ndarray) -> float:

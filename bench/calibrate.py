@@ -272,7 +272,8 @@ def main() -> None:
     found = evidence(data, data.gold, spreads(data, outside, grade))
     RECORD.write_text(document(table, found), encoding="utf-8")
     tables = report(data, table, found, inside, outside, grade)
-    tables = f"{tables}\n\n{memory_line}"
+    kernels = data.kernels.line(design.of_kernels(x), design.gain_of_kernels(x))
+    tables = f"{tables}\n\n{kernels}\n\n{memory_line}"
     write_between_markers(DOCS, tables)
     print(tables)
 
