@@ -16,15 +16,17 @@ import numpy as np
 from calibration_design import GAINS, robust
 from chares.facts import Facts, read_table
 from chares.model import hardware_of
-from chares.model.calibration import REFERENCE_AGE, Calibration, Setting
+from chares.model.calibration import Calibration, Setting
 from chares.model.compute import Rates
 from chares.model.hardware import Hardware, hardware_rows
+from chares.model.leaves import setting_of
 from chares.model.strategy import PRECISIONS
 
 TABLE = "published/kernels.csv"
 FORMAT = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "nvfp4"}
 SPREAD = 0.08  # of a kernel about the model, of its logarithm: other shapes, other software
 MATRIX = 0  # of `GAINS`
+NO_FAMILY = ""  # a kernel alone has no framework
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,11 @@ def load_kernels(facts: Facts) -> Kernels:
         rows = [r for r in csv.DictReader(file) if r["best"] == "1"]
     chips = {r["chip"]: hardware_of(facts, r["chip"]) for r in rows}
     place = {chip: i for i, chip in enumerate(chips)}
-    settings = []
-    for r in rows:
-        tags, h = facts.subject(r["chip"]).tags, chips[r["chip"]]
-        made = tags["vendor"], tags["generation"]
-        settings.append(Setting(*made, "", h.tdp, h.peak_16, REFERENCE_AGE))
+    settings = {chip: setting_of(facts, chip, NO_FAMILY) for chip in chips}
     cells = [(r["chip"], r["kind"], FORMAT[r["precision"]]) for r in rows]
     return Kernels(
         hardware_rows(list(chips.values()), np.array([place[r["chip"]] for r in rows])),
-        settings,
+        [settings[r["chip"]] for r in rows],
         [r["chip"] for r in rows],
         np.array([list(GAINS).index(kind) for _, kind, _ in cells]),
         np.array([PRECISIONS.index(precision) for *_, precision in cells]),

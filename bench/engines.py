@@ -170,7 +170,7 @@ def use(engine: str, space: Any, folder: Path) -> None:
     """Let the search work its blocks out with an engine from now on."""
     if engine != "numpy":
         make = {"numba": numba_kernel, "jax": jax_kernel}[engine]
-        blocks.step_of = Engine(partial(make, folder=folder), space)  # type: ignore[assignment]
+        vars(blocks)["step_of"] = Engine(partial(make, folder=folder), space)
 
 
 # measuring ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Node:
     __array_ufunc__ = None  # numpy leaves mixed operations to the node
     ndim = 4
     shape = ()
-    known: dict[Any, Node] = {}  # equal operations are one  # noqa: RUF012
+    known: ClassVar[dict[Any, Node]] = {}  # equal operations are one
 
     op: str
     args: tuple[Any, ...]
@@ -66,6 +66,15 @@ class Node:
 
     def __bool__(self) -> bool:
         raise TypeError(f"`{self.op}` decides a branch, and differs by row")
+
+    def __neg__(self) -> Node:
+        return Node("negative", self)
+
+    def __invert__(self) -> Node:
+        return Node("invert", self)
+
+    def __abs__(self) -> Node:
+        return Node("absolute", self)
 
     def ravel(self) -> Node:
         """Shapes are settled at the end."""
@@ -96,15 +105,11 @@ OPERATORS = {
 for _word, _name in OPERATORS.items():
     setattr(Node, f"__{_word}__", _binary(_name))
     setattr(Node, f"__r{_word}__", _swapped(_name))
-for _word, _name in {
+for _word, _name in {  # `==` records too; the hash stays that of identity
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
     "ne": "not_equal",
 }.items():  # fmt: skip
     setattr(Node, f"__{_word}__", _binary(_name))
-Node.__hash__ = object.__hash__  # type: ignore[method-assign]  # `==` records, identity hashes
-Node.__neg__ = lambda a: Node("negative", a)  # type: ignore[attr-defined]
-Node.__invert__ = lambda a: Node("invert", a)  # type: ignore[attr-defined]
-Node.__abs__ = lambda a: Node("absolute", a)  # type: ignore[attr-defined]
 
 
 class Table:

@@ -10,9 +10,9 @@ import pytest
 
 from chares.facts import load, read_table
 from chares.model import hardware_of, load_calibration
-from chares.model.calibration import REFERENCE_AGE, Setting
 from chares.model.compute import Rates
 from chares.model.hardware import Hardware
+from chares.model.leaves import setting_of
 from chares.model.strategy import PRECISIONS
 
 FACTS = load()
@@ -50,10 +50,10 @@ def test_no_kernel_beats_its_peak() -> None:
 
 def model_rate(row: dict[str, str]) -> float:
     """FLOP/s that a large product, or attention, approaches in training on the row's chip."""
-    chip, h = FACTS.subject(row["chip"]), hardware_of(FACTS, row["chip"])
-    made = chip.tags["vendor"], chip.tags["generation"]
-    c = load_calibration(FACTS).calibration(Setting(*made, "", h.tdp, h.peak_16, REFERENCE_AGE))
-    rates = Rates.of(h, c, np.array(PRECISIONS.index(FORMATS[row["precision"]])))
+    c = load_calibration(FACTS).calibration(setting_of(FACTS, row["chip"], ""))
+    rates = Rates.of(
+        hardware_of(FACTS, row["chip"]), c, np.array(PRECISIONS.index(FORMATS[row["precision"]]))
+    )
     return float(1.0 / (rates.attention if row["kind"] == "attention" else rates.linear))
 
 

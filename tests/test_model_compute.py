@@ -35,7 +35,7 @@ def laid(m: int, n: int, cores: int) -> float:
 
 
 def test_the_cores_of_the_a100_are_on_record() -> None:
-    assert A100.cores == 108  # NVIDIA A100 whitepaper, table 4
+    assert A100.cores == 108  # of the 128 of the full chip
 
 
 def test_a_product_of_whole_waves_wastes_nothing() -> None:
@@ -44,10 +44,9 @@ def test_a_product_of_whole_waves_wastes_nothing() -> None:
 
 
 def test_one_tile_more_costs_a_wave() -> None:
-    """The steps of NVIDIA's guide on matrix multiplication (wave quantisation): 109 tiles on 108
-    cores take nearly as long as 216."""
+    """109 tiles on 108 cores take two turns, unless smaller ones soften the step."""
     one, more = (float(gemm_time(256.0, n * 128.0, 8192.0, 1.0, 2.0, rates())) for n in (108, 109))
-    assert 1.05 < more / one < 2.0  # smaller tiles soften the step
+    assert 1.05 < more / one < 2.0
 
 
 @given(sizes, sizes, st.integers(1, 200))

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from chares.model.hardware import Hardware
 
 
-#: tiles of the output that one core computes, and the speed of their kernels against the first's:
-#: a smaller one reads its operands more often, and fills a small product's last wave better
+#: tiles of the output that one core computes, and the speed of their kernels against the first's
+#: (assumed): a smaller one reads its operands more often, and fills the last wave better
 TILES = ((256.0, 128.0, 1.0), (128.0, 128.0, 0.9), (128.0, 64.0, 0.75), (64.0, 64.0, 0.5))
 WIDEST = TILES[0][0] * TILES[0][1]
 
