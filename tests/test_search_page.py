@@ -16,7 +16,7 @@ from chares.errors import InputError, UnknownName
 from chares.faces.searching import train
 from chares.faces.sizing import compare_chips, size
 from chares.faces.sweeping import sweep
-from chares.facts import Facts
+from chares.facts import Facts, load
 from chares.search import Answer, ask, sizes
 
 SMALL = ["--model", "llama-2-7b", "--chip", "a100-sxm-80gb", "--count", "16", "--batch", "64"]
@@ -156,3 +156,20 @@ def test_a_sweep_has_a_command(tmp_path: Path) -> None:
     file.write_text("- no\n- keys\n")
     with pytest.raises(InputError):
         CliRunner().invoke(sweep, [str(file)], catch_exceptions=False)
+
+
+def test_the_answer_says_how_far_it_may_be_off() -> None:
+    seen = ask("llama-3-8b", "h100-sxm", 64, load())
+    unseen = ask("llama-3-8b", "mi325x", 64, load())
+    assert seen.trust is not None
+    assert unseen.trust is not None
+    for found in (seen, unseen):
+        assert found.trust.low_s < found.best[0].step_time_s < found.trust.high_s
+    assert seen.trust.grade == "measured nearby"
+    assert unseen.trust.grade == "extrapolated"
+    width = {f.chip: f.trust.high_s / f.trust.low_s for f in (seen, unseen)}
+    assert width["mi325x"] > width["h100-sxm"]
+    assert unseen.as_dict()["trust"]["warning"] == unseen.trust.warning
+    outline = report.ranking_outline(unseen)
+    assert any("extrapolated" in line for line in outline["answer"])
+    assert any("cdna3" in line for line in outline["warnings"])

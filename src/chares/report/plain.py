@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from chares import __version__
 from chares.ledger import Estimate, Figure, NotAsked, intervals
 from chares.report.answer import answer
 from chares.report.claimed import claims
-from chares.report.numerals import shown
+from chares.report.ranking_words import evidence_lines
 from chares.report.sections import SECTIONS
 from chares.report.sources import assumptions, used_sources
 from chares.report.view import View
 
 SCHEMA_VERSION = 1
-# what the model says of runs unlike those that it was fitted to
-_EVIDENCE = (
-    (re.compile(r"no fitted run has the chip generation `(.+)`"), "warning.generation"),
-    (re.compile(r"no fitted run has the framework family `(.+)`"), "warning.family"),
-    (re.compile(r"(\w+) is outside the fitted range (\S+) to (\S+)"), "warning.range"),
-)
 STAGES = ("site", "steps", "weeks", "bill", "verdicts")
 
 
@@ -76,17 +69,7 @@ def _warning(view: View, warning: Any) -> list[str]:
     if hasattr(warning, "code"):
         text: str = view.t.find(f"warning.{warning.code}", warning.text)
         return [text.format(**warning.places)]
-    return [_evidence(view, part) for part in warning.split("; ")]
-
-
-def _evidence(view: View, text: str) -> str:
-    for form, key in _EVIDENCE:
-        if match := form.fullmatch(text):
-            about, *ends = match.groups()
-            told = [shown(float(end), "1", lang=view.lang) for end in ends]
-            places = dict(zip(("low", "high"), told, strict=False))
-            return view.t(key, about=view.named("range", about), **places)
-    return text
+    return evidence_lines(warning, view.t)
 
 
 def _warnings(view: View) -> list[str]:

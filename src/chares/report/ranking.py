@@ -19,7 +19,7 @@ from chares.report.messages import Messages
 from chares.report.numerals import shown
 from chares.report.plain import SCHEMA_VERSION
 from chares.report.ranking_figures import charts_of
-from chares.report.ranking_words import ALWAYS, SPLIT, assumed_lines, split_text
+from chares.report.ranking_words import ALWAYS, SPLIT, assumed_lines, evidence_lines, split_text
 from chares.report.view import chart, table
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def ranking_outline(answer: Answer, sizes: Sequence[Size] = (), lang: str = "en"
         "sources": [],
         "assumed": [],
         "not_asked": [],
-        "warnings": assumed_lines(answer.question.assumed, t),
+        "warnings": [
+            *assumed_lines(answer.question.assumed, t),
+            *evidence_lines(answer.trust.warning if answer.trust else "", t),
+        ],
     }  # fmt: skip
 
 
@@ -128,8 +131,18 @@ def _answer(answer: Answer, t: Messages) -> list[str]:
             bill=t("ranking.bill", cost=shown(bill, "USD", lang=t.lang)) if bill else "",
             memory=shown(first.peak_memory_bytes, "B", lang=t.lang),
         ),
+        *_trust(answer, t),
         searched,
     ]  # fmt: skip
+
+
+def _trust(answer: Answer, t: Messages) -> list[str]:
+    trust = answer.trust
+    if trust is None:
+        return []
+    low, high = (shown(x, "s", lang=t.lang) for x in (trust.low_s, trust.high_s))
+    grade = t.find(f"grade.{trust.grade}", trust.grade)
+    return [t("ranking.trust", low=low, high=high, grade=grade)]
 
 
 def _cell(value: float | None, unit: str, t: Messages) -> dict[str, Any]:

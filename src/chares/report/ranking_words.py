@@ -1,4 +1,4 @@
-"""A strategy and what was assumed about a job, in words."""
+"""A strategy, what was assumed about a job and how good the evidence is, in words."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ _ASSUMED = (
     (re.compile(r"batch: (?P<count>\S+) sequences, which (?P<chips>\S+) chips can divide"),
      "assumed.batch"),
 )  # fmt: skip
+# what the model says of runs unlike those that it was fitted to
+_EVIDENCE = (
+    (re.compile(r"no fitted run has the chip generation `(.+)`"), "warning.generation"),
+    (re.compile(r"no fitted run has the framework family `(.+)`"), "warning.family"),
+    (re.compile(r"(\w+) is outside the fitted range (\S+) to (\S+)"), "warning.range"),
+)
+
+
+def evidence_lines(warning: str, t: Messages) -> list[str]:
+    """What the model says of its evidence, a sentence each."""
+    return [_evidence(part, t) for part in warning.split("; ") if part]
+
+
+def _evidence(text: str, t: Messages) -> str:
+    for form, key in _EVIDENCE:
+        if match := form.fullmatch(text):
+            about, *ends = match.groups()
+            told = [shown(float(end), "1", lang=t.lang) for end in ends]
+            places = dict(zip(("low", "high"), told, strict=False))
+            return t(key, about=t.find(f"range.{about}", about), **places)
+    return text
 
 
 def split_text(row: Ranked) -> str:

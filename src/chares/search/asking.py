@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import gcd, isfinite
 from pathlib import Path
@@ -17,10 +17,12 @@ from chares.model import (
     Shape,
     Strategy,
     calibration_figures,
+    error_figure,
     framework_for,
     from_config,
     habits,
     hardware_figures,
+    setting_of,
     shape_of,
 )
 from chares.search.blocks import Asked
@@ -65,11 +67,23 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """How far the fastest strategy's time may be off: an interval meant to hold four times in five,
+    the grade of the evidence, and what lies outside the fitted runs."""
+
+    low_s: float
+    high_s: float
+    grade: str
+    warning: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """What the search found for one model on one fleet."""
 
     question: Question
     found: Found
+    trust: Trust | None = None  # of the fastest; None where nothing fits
 
     @property
     def model(self) -> str:
@@ -122,6 +136,7 @@ class Answer:
             "evaluated": found.evaluated,
             "feasible": found.feasible,
             "seconds": found.seconds,
+            "trust": asdict(self.trust) if self.trust else None,
             "best": [r.as_dict() for r in self.best],
             "pareto": [r.as_dict() for r in self.pareto],
             "rejected": found.rejected,
@@ -184,7 +199,27 @@ def ask(
 
         space = runnable(space, framework, question.asked.shape)
     found = explore(question.asked, space, keep, heat=heat, told=told)
-    return Answer(question, found)
+    return Answer(question, found, trust(question, found, facts, framework))
+
+
+def trust(
+    question: Question, found: Found, facts: Facts, framework: str | None = None
+) -> Trust | None:
+    """How far the time of the fastest strategy may be believed."""
+    if not found.best:
+        return None
+    first, family = found.best[0], family_of(facts, question.chip, framework)
+    setting = setting_of(facts, question.chip, family, question.on)
+    error, grade, warning = error_figure(facts, setting, question.asked.shape, first.strategy)
+    assert error.low is not None
+    assert error.high is not None
+    low, high = (first.step_time_s * end for end in (error.low, error.high))
+    return Trust(low, high, grade, warning)
+
+
+def family_of(facts: Facts, chip: str, framework: str | None) -> str:
+    """The family whose parameters a search uses: of the framework asked for, or of the chip."""
+    return FAMILY_OF.get(framework or "", framework_for(facts, chip))
 
 
 def question_for(
@@ -207,7 +242,7 @@ def question_for(
     known = None if own else facts.resolve("models", model)
     chip = facts.resolve("chips", chip)
     hardware = Hardware(*[f.value for f in hardware_figures(facts, chip)])
-    family = FAMILY_OF.get(framework or "", framework_for(facts, chip))
+    family = family_of(facts, chip, framework)
     fitted = calibration_figures(facts, chip, family, on)
     fit = Calibration(*[f.value for f in fitted])
     assumed = []
