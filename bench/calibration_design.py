@@ -11,7 +11,7 @@ from chares.model.calibration import Calibration, Table, attainable, to_free, to
 #: name -> prior value, spread of the base, spread of the effects by level (free scale)
 PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "gemm": (0.78, 0.3, {"vendor": 0.48, "generation": 0.32, "family": 0.32}),
-    "gemm_8": (0.68, 0.4, {"generation": 0.32, "family": 0.32}),
+    "gemm_8": (0.68, 0.4, {"generation": 0.32}),
     "gemm_4": (0.45, 0.5, {}),
     "wave": (1.8e6, 0.3, {"vendor": 0.48}),
     "tail": (0.9, 0.3, {}),
@@ -55,6 +55,9 @@ MEMORY_PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "fragmentation": (1.08, 0.02, {}),
     "context_memory": (4e9, 0.3, {"family": 0.2}),
 }
+#: parameters that share the effects of another at this level: what a framework's products lose
+#: around their kernels is the same in every format
+SHARED = {"gemm_8": ("family", "gemm"), "gemm_4": ("family", "gemm")}
 MEMORY_NOISE = 0.05
 #: prior means of effects (free scale), where a vendor's parts are known to differ
 KNOWN: dict[tuple[str, str, str], float] = {
@@ -103,6 +106,10 @@ class Design:
                     for label in dict.fromkeys(self.labels[level])
                 }
                 self.gather[name].append(np.array([known[k] for k in self.labels[level]]))
+        for name, (level, other) in SHARED.items():
+            if name in self.priors:
+                at = 1 + list(self.priors[other][2]).index(level)
+                self.gather[name].append(self.gather[other][at])
         if self.kernels:
             self.gains = [self._add((kind, GAIN, ""), GAIN_SPREAD) for kind in GAINS]
 
@@ -151,6 +158,9 @@ class Design:
                 base[name] = float(to_free(name, self.priors[name][0])) + float(value)
             elif abs(value) > 5e-4:
                 effects[name].setdefault(level, {})[label] = float(value)
+        for name, (level, other) in SHARED.items():
+            if name in effects:
+                effects[name][level] = effects[other].get(level, {})
         for (name, level, label), value in KNOWN.items():  # makers without runs here
             if name in effects:
                 effects[name].setdefault(level, {}).setdefault(label, value)

@@ -84,6 +84,8 @@ SHARES = frozenset(
     "overlap_ep grouped all_to_all".split()
 )
 LEVELS = ("vendor", "generation", "family")
+#: families without runs of their own, and the one whose effects they take
+RELATIVES = {"deepspeed": "fsdp"}
 
 
 def to_free(name: str, value: Num) -> Num:
@@ -122,7 +124,8 @@ class Table:
 
     def calibration(self, at: Setting) -> Calibration:
         """The parameters of one chip under one framework family."""
-        labels = {"vendor": at.vendor, "generation": at.generation, "family": at.family}
+        family = RELATIVES.get(at.family, at.family)
+        labels = {"vendor": at.vendor, "generation": at.generation, "family": family}
         free = {
             name: base + sum(
                 self.effects.get(name, {}).get(level, {}).get(label, 0.0)

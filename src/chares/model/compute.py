@@ -89,6 +89,17 @@ def gemm_time(m: Num, n: Num, k: Num, flop: Num, element_bytes: Num, rates: Rate
     return np.sqrt(operations * operations + traffic * traffic)
 
 
+def cut_gemm_time(
+    m: Num, n: Num, k: Num, pieces: Num, share: Num, flop: Num, element_bytes: Num, rates: Rates
+) -> Num:
+    """Seconds of a GEMM of which ``share`` runs as ``pieces`` along m, one after the other."""
+    whole = gemm_time(m, n, k, flop, element_bytes, rates)
+    if not np.any(share):
+        return whole
+    cut = pieces * gemm_time(m / pieces, n, k, flop, element_bytes, rates)
+    return whole + share * (cut - whole)
+
+
 def attended(seq_len: Num, window: Num, share: Num) -> Num:
     """Mean tokens that a token attends to: (s+1)/2, and w(1 - w/2s) in windowed layers."""
     full = 0.5 * (seq_len + 1.0)

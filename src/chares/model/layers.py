@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chares.model.compute import Rates, attended, gemm_time
+from chares.model.compute import Rates, attended, cut_gemm_time, gemm_time
 from chares.model.network import Group, Links, exchange_time, gather_time
 from chares.model.shape import LATENT
 from chares.model.strategy import FULL, RECOMPUTED, ULYSSES
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 #: share of the chip's cores that DualPipe gives to communication: 20 of 132 (DeepSeek-V3 technical
 #: report, 3.2.2)
 COMMUNICATION_CORES = 20.0 / 132.0
+
+#: share of a GEMM that runs as one piece per tensor rank where its communication is overlapped: the
+#: forward passes and half of the input gradients (Transformer Engine's rings; XLA and PyTorch cut
+#: alike), at half the loss, for pieces on several streams fill each other's last waves (assumed)
+IN_PIECES = 0.5 * 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +125,22 @@ def _projections(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> _Proje
     _, d_out, latent = _attention_dimensions(shape)
     kv = np.maximum(shape.n_kv_heads / tp, 1.0)  # key and value heads are copied when tp exceeds
     qkv = (shape.n_heads / tp + 2.0 * kv) * shape.d_head
-    seconds = gemm_time(tokens, qkv, h, flop, size, rates)
+    share = IN_PIECES * np.greater(s.overlap_tp, 0) * np.greater(tp, 1)
+
+    def product(n: Num, k: Num) -> Num:
+        return cut_gemm_time(tokens, n, k, tp, share, flop, size, rates)
+
+    seconds = product(qkv, h)
     parameters = h * qkv
     if np.any(latent):
         latent_seconds, latent_parameters = _latent_time(shape, tokens, tp, rates)
         seconds = np.where(latent, latent_seconds, seconds)
         parameters = np.where(latent, latent_parameters, parameters)
     out = d_out / tp
-    seconds = seconds + gemm_time(tokens, h, out, flop, size, rates)
+    seconds = seconds + product(h, out)
     up = 1.0 + shape.gated
     ff = shape.d_ff / tp
-    ffn = gemm_time(tokens, up * ff, h, flop, size, rates)
-    ffn = ffn + gemm_time(tokens, h, ff, flop, size, rates)
+    ffn = product(up * ff, h) + product(h, ff)
     experts: Num = 0.0
     expert_parameters: Num = 0.0
     shared: Num = 0.0
@@ -140,8 +149,7 @@ def _projections(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> _Proje
     if np.any(np.asarray(shape.n_experts) > 0):
         experts, expert_parameters = _expert_time(shape, s, tokens, rates)
         d_shared = shape.d_shared / tp
-        shared = gemm_time(tokens, up * d_shared, h, flop, size, rates)
-        shared = shared + gemm_time(tokens, h, d_shared, flop, size, rates)
+        shared = product(up * d_shared, h) + product(h, d_shared)
         shared = np.where(np.asarray(shape.d_shared) > 0, shared, 0.0)
         shared_parameters = (up + 1.0) * h * d_shared
         inputs = shape.top_k * (h + shape.d_expert)
@@ -304,7 +312,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     exchange = moe * _expert_exchange(shape, s, tokens, domain, links)
     overlap_tp, overlap_ep = c.overlap_tp * s.overlap_tp, c.overlap_ep * s.overlap_ep
     dense = p.attention + ffn
-    linear = (3.0 + again[0]) * p.attention + (3.0 + again[2] - down) * ffn
+    passes = 3.0 - s.frozen  # forward, gradients of inputs and of weights
+    linear = (passes + again[0]) * p.attention + (passes + again[2] - down) * ffn
     pieces = 1.0 + c.cp_loss * (1.0 - 1.0 / s.cp)
     core, core_back = core * pieces, core_back * pieces
     attention = core + core_back + again[1] * core
@@ -312,13 +321,13 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     tp_total = (2.0 + again[5] - 0.25 * last) * tensor
     cp_total = (3.0 + again[1]) * context
     ep_total = (2.0 + again[6]) * exchange
-    expert_total = (3.0 + again[3]) * experts
+    expert_total = (passes + again[3]) * experts
     ring = np.where(np.asarray(s.cp_kind) == ULYSSES, 0.0, c.overlap_cp)
     elementwise_total = (2.5 + again[4]) * elementwise
     routing_total = (2.0 + again[3]) * routing
     computed = linear + attention + expert_total + elementwise_total + routing_total
     vocabulary = shape.vocab / s.tp
-    head = 3.0 * gemm_time(tokens, vocabulary, shape.d_model, rates.head, 2.0, rates)
+    head = passes * gemm_time(tokens, vocabulary, shape.d_model, rates.head, 2.0, rates)
     loss = tokens * vocabulary * 20.0 * rates.byte  # logits in 16 and 32 bits, five passes
     return Layers(
         linear=linear,
@@ -334,7 +343,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)
         * (1.0 - s.graphs),
         forward_share=(dense + core + elementwise + routing + experts) / computed,
-        weight_share=(dense + experts) / computed,
+        weight_share=(1.0 - s.frozen) * (dense + experts) / computed,
         head=head + loss,
         embedding=tokens * shape.d_model * 12.0 * rates.byte,
         dense_parameters=p.attention_parameters
@@ -344,13 +353,13 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         expert_parameters=moe * p.expert_parameters,
         head_parameters=vocabulary * shape.d_model,
         tokens=tokens,
-        flops=model_flops(shape, s.seq_len),
+        flops=model_flops(shape, s.seq_len, s.frozen),
     )
 
 
-def model_flops(shape: Shape, seq_len: Num) -> Num:
-    """Model FLOPs per token, forward and backward: 6 per weight that the token meets, and
-    causal attention (half the square; windows counted as they are)."""
+def model_flops(shape: Shape, seq_len: Num, frozen: Num = 0.0) -> Num:
+    """Model FLOPs per token, forward and backward: 6 per weight that the token meets (4 where it is
+    ``frozen``), and causal attention (half the square; windows counted as they are)."""
     d_qk, d_v, latent = _attention_dimensions(shape)
     h, up = shape.d_model, 1.0 + shape.gated
     qkv = h * (shape.n_heads + 2.0 * shape.n_kv_heads) * shape.d_head
@@ -366,5 +375,5 @@ def model_flops(shape: Shape, seq_len: Num) -> Num:
     dense = (shape.n_layers - shape.n_moe_layers) * (up + 1.0) * h * shape.d_ff
     routed = shape.top_k * shape.d_expert + shape.d_shared
     mixture = shape.n_moe_layers * ((up + 1.0) * h * routed + h * shape.n_experts)
-    per_layer = attention + span * (d_qk + d_v)
-    return 6.0 * (shape.n_layers * per_layer + dense + mixture + h * shape.vocab)
+    weights = shape.n_layers * attention + dense + mixture + h * shape.vocab
+    return (6.0 - 2.0 * frozen) * weights + 6.0 * shape.n_layers * span * (d_qk + d_v)

@@ -83,8 +83,8 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     m = s.micro_batches
     work = _Work.of(layers, shape, s, hardware, c)
     bubble = _idle(layers, s, work)
-    host = m * (slower(work.stage, work.layers * layers.host) - work.stage)
-    pp = _pipeline_sends(layers, shape, s, hardware, c, links)
+    host = m * waiting(work.stage, work.layers * layers.host, s.blocking)
+    pp = _pipeline_sends(layers, shape, s, hardware, c, links, work)
     dp, optimizer = gradients(layers, shape, s, hardware, c, links, work.stage, work.most)
     state, moved = offload_times(layers, shape, s, hardware, work.stage, work.layers)
     n = work.layers * m
@@ -179,6 +179,12 @@ def slower(device: Num, host: Num) -> Num:
     return longer
 
 
+def waiting(device: Num, host: Num, blocking: Num) -> Num:
+    """Seconds that the device waits for the host: all of its work where each launch waits for the
+    kernel before it (``blocking``), what is longer than the device's own elsewhere."""
+    return np.where(np.greater(blocking, 0), host, slower(device, host) - device)
+
+
 def layer_seconds(a: Layers, s: Strategy, hardware: Hardware, c: Calibration) -> Num:
     """Device seconds of an average layer and micro-batch, exposed communication and all."""
     seconds: Num = accumulation(a, s, c, hardware) + (
@@ -212,14 +218,21 @@ def passes(a: Layers, seconds: Num) -> Pass:
 
 
 def _pipeline_sends(
-    a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration, links: Links
-) -> Num:
-    """Exposed seconds of sends between stages: each micro-batch and chunk forth and back."""
+    a: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Calibration, links: Links,
+    work: _Work,
+) -> Num:  # fmt: skip
+    """Exposed seconds of sends between stages: each micro-batch and chunk forth and back.
+
+    The slowest stage is sent its inputs while it still computes: what it is slower than the others
+    hides sends.
+    """
     volume = 2.0 * a.tokens * shape.d_model / s.tp  # each tensor rank sends its slice
     one = send_time(volume, s.tp * s.cp * s.dp, hardware.scale_up_size, links)
-    steady = s.micro_batches * (1.0 - c.overlap_pp * s.overlap_pp)
-    exposed: Num = 2.0 * s.vp * one * (steady + s.pp - 1.0) * np.greater(s.pp, 1)
-    return exposed
+    there_and_back = 2.0 * s.vp * one
+    others = (work.pass_through - work.stage) / np.maximum(s.pp - 1.0, 1.0)
+    each = there_and_back * (1.0 - c.overlap_pp * s.overlap_pp) - (work.stage - others)
+    exposed = s.micro_batches * np.maximum(0.0, each) + there_and_back * (s.pp - 1.0)
+    return exposed * np.greater(s.pp, 1)
 
 
 def gradients(

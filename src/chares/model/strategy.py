@@ -76,6 +76,7 @@ class Strategy:
     precision: Num = BF16  # a code of PRECISIONS
     recompute: Num = NONE  # a code of RECOMPUTATIONS
     recompute_share: Num = 1.0  # share of the layers that recompute
+    frozen: Num = 0.0  # 1: weights get no gradients, only small adapters do (LoRA)
     early_stop: Num = 0.0  # 1: full recomputation leaves out the last GEMM, which no gradient needs
     schedule: Num = ONE_F_ONE_B  # a code of SCHEDULES
     cp_kind: Num = RING  # a code of CP_KINDS
@@ -89,6 +90,7 @@ class Strategy:
     # implementation
     flash: Num = 1.0  # 1: attention that never stores the scores (FlashAttention)
     fused: Num = 1.0  # 1: fused elementwise kernels (Transformer Engine, torch.compile, XLA)
+    blocking: Num = 0.0  # 1: the host waits for each kernel before the next (CUDA_LAUNCH_BLOCKING)
     graphs: Num = 0.0  # share of kernel launches taken off the host (CUDA graphs, XLA)
     compiled: Num = 0.0  # 1: the step is one program (XLA), whose buffers live while they are used
     lean_loss: Num = 0.0  # 1: a fused cross entropy that works in place of the logits

@@ -131,6 +131,15 @@ def zero_of(text: str) -> tuple[int, int, int] | None:
     return (int(low[0]), group, n_slices) if low[0] in "123" else (1, group, n_slices)
 
 
+@lru_cache(maxsize=512)
+def launches_block(framework: str, published: str, notes: str) -> bool:
+    """Whether the host waits for each kernel. BigScience ran so on its A100, where jobs hung
+    otherwise (train/tr11-176B-ml/setup-test-n2.slurm: "do not remove or the training will hang")."""
+    if "launch_blocking" in notes.lower():
+        return True
+    return "bigscience" in framework.lower() and published >= "2022"
+
+
 _RATE = r"(\d+(?:\.\d+)?)\s*(g|t)b(?:it)?(?:/s|ps|it/s)?"
 _NVLINK = re.compile(r"(?:nvlink|xgmi|hccs|ici|infinity fabric|neuronlink)[ \d]*$")
 
