@@ -60,8 +60,8 @@ DOORS = {
     """,
     "search": """
         Answer Asked Candidate Found HeatMap Mixed Question Ranked Side Size Space Steps
-        Sweep Table Way all_rows ask best best_batch days_for default_space explore fewest_chips
-        front_of largest_model launch_notes launch_text layouts mixed most_tokens
+        Sweep Table Trust Way all_rows ask best best_batch days_for default_space explore
+        fewest_chips front_of largest_model launch_notes launch_text layouts mixed most_tokens
         optimal_tokens question_for ranked recompute_name scaled_shape side_by_side sizes space_for
         suited_batch sweep table_of trace_of words write_all write_table
     """,

@@ -58,12 +58,16 @@ def sweep(file: Path, out: Path | None, engine: str, workers: int | None) -> Non
 
 
 def _unanswered(target: Path) -> None:
-    """Say on stderr how many rows have no strategy, and why."""
+    """Say on stderr how many rows have no strategy, and why; how many are far from any run."""
     from collections import Counter
 
     import pyarrow.parquet as parquet
 
-    errors = Counter(parquet.read_table(target, columns=["error"])["error"].to_pylist())
-    errors.pop(None, None)
+    names = {"error", "grade"} & set(parquet.read_schema(target).names)
+    rows = parquet.read_table(target, columns=sorted(names)).to_pylist()
+    errors = Counter(r["error"] for r in rows if r["error"])
     for reason, count in errors.most_common(8):
         click.echo(f"  {count:,} without a strategy: {reason}", err=True)
+    far = sum(r.get("grade") == "extrapolated" for r in rows)
+    if far:
+        click.echo(f"  {far:,} extrapolated: `warning` says beyond what", err=True)

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from chares.report.messages import Messages
 from chares.report.numerals import shown
-from chares.report.ranking_words import ALWAYS, SPLIT
-from chares.report.sheets import sheet
-from chares.report.sizing_words import sized_columns, sized_row
+from chares.report.ranking_words import ALWAYS, SPLIT, evidence_lines
+from chares.report.sheets import Grid, sheet
+from chares.report.sizing_words import (
+    TIMES,
+    sized_columns,
+    sized_row,
+    timed_row,
+    told,
+    trust_lines,
+)
 
 if TYPE_CHECKING:
     from chares.search import Mixed, Question, Ranked, Way
 
 DAY = 86400.0
-COLUMNS = (
-    "way", "chip", "chips", "global_batch", "layers", "split", "step_time_s", "mfu", "memory",
-)  # fmt: skip
+COLUMNS = ("way", "chip", "global_batch", "layers", "split", "step_time_s", "mfu", "memory")
 SHORT = {"micro_batch": "mb", "shard_group": "shard", "schedule": ""}
 
 
@@ -25,15 +30,22 @@ def mixed_outline(question: Question, fleet: str, found: Mixed, lang: str = "en"
     """Each kind alone, data-parallel groups and pipeline stages side by side: which is fastest, by
     how much, on what the others lose; one row for each kind of chip in use."""
     t = Messages(lang)
-    lines = [_best(found, t), *(_other(w, found, t) for w in found.ways if w is not found.best)]
+    lines = [_best(found, t), *trust_lines(found.best.trust, lang)]
+    lines += [_other(w, found, t) for w in found.ways if w is not found.best]
     if found.added_s:
         time = shown(found.added_s, "s", lang=lang)
         share = shown(found.added_s / found.step_time_s, "%", lang=lang)
         lines.append(t("mixed.added", time=time, share=share))
     rows = [row for way in found.ways for row in _rows(way, t)]
+    times = [_time(w, t) for w in found.ways if w.step_time_s]
+    grids = [
+        Grid(t("size.times"), sized_columns(("way", *TIMES), lang), times),
+        Grid(t("size.strategies"), sized_columns(COLUMNS, lang), rows),
+    ]
+    warnings = "; ".join(w.trust.warning for w in found.ways if w.trust)
+    outside = list(dict.fromkeys(evidence_lines(warnings, t)))
     name = t("size.on", model=question.model, chip=fleet)
-    columns = sized_columns(COLUMNS, lang)
-    return sheet(name, lines, columns, rows, question.assumed, lang=lang, as_of=question.on)
+    return sheet(name, lines, grids, question.assumed, outside, lang=lang, as_of=question.on)
 
 
 def _name(way: Way, t: Messages) -> str:
@@ -42,11 +54,13 @@ def _name(way: Way, t: Messages) -> str:
 
 
 def _best(found: Mixed, t: Messages) -> str:
-    best = found.best
-    run = t("ranking.run", time=shown(best.days * DAY, "s", lang=t.lang)) if best.days else ""
-    bill = t("size.cost", cost=shown(best.cost_usd, "USD", lang=t.lang)) if best.cost_usd else ""
+    best, lang = found.best, t.lang
+    days = told(best.days * DAY, "s", best.trust, lang) if best.days else ""
+    cost = told(best.cost_usd, "USD", best.trust, lang)
+    run = t("ranking.run", time=days) if days else ""
+    bill = t("size.cost", cost=cost) if best.cost_usd else ""
     return t(
-        "mixed.best", way=_name(best, t), time=shown(found.step_time_s, "s", lang=t.lang),
+        "mixed.best", way=_name(best, t), time=told(found.step_time_s, "s", best.trust, lang),
         mfu=shown(best.mfu or 0.0, "%", lang=t.lang), run=run + bill,
     )  # fmt: skip
 
@@ -67,6 +81,13 @@ def _other(way: Way, found: Mixed, t: Messages) -> str:
     return t("mixed.slower", way=name, slower=slower, lost=lost_on)
 
 
+def _time(way: Way, t: Messages) -> dict[str, Any]:
+    """Step, run and cost of a way."""
+    name = _name(way, t) if way.chip else t(f"mixed.table.{way.way}")
+    seconds = way.step_time_s or 0.0
+    return {"way": name} | timed_row(seconds, way.days, way.cost_usd, way.trust, t.lang)
+
+
 def _rows(way: Way, t: Messages) -> Iterator[dict[str, Any]]:
     """One row for each kind in use, or the reason why none is."""
     name = t(f"mixed.table.{way.way}")
@@ -75,10 +96,10 @@ def _rows(way: Way, t: Messages) -> Iterator[dict[str, Any]]:
         yield {"way": name, "chip": way.chip or None, "split": why}
     for part in way.parts:
         own = {
-            "way": name, "chip": part.chip, "chips": part.chips, "layers": part.layers,
+            "way": name, "chip": part.chip, "layers": part.layers,
             "global_batch": part.global_batch,
         }  # fmt: skip
-        yield own | sized_row(part.best, t.lang) | {"split": _split(part.best)}
+        yield own | sized_row(part.best, part.trust, t.lang) | {"split": _split(part.best)}
 
 
 def _split(row: Ranked) -> str:

@@ -21,6 +21,7 @@ from chares.search.reducing import Candidate
 from chares.search.scaling import Size, front_of, sizes
 from chares.search.space import Space, default_space, layouts, recompute_name
 from chares.search.tables import Table, all_rows, table_of, write_all, write_table
+from chares.search.trusting import Trust
 
 if TYPE_CHECKING:
     from chares.search.launching import launch_notes, launch_text
@@ -49,6 +50,7 @@ __all__ = [
     "Steps",
     "Sweep",
     "Table",
+    "Trust",
     "Way",
     "all_rows",
     "ask",

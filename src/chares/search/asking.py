@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache, partial
 from math import gcd, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +30,13 @@ from chares.search.exploring import Found, explore
 from chares.search.ranking import Ranked, ranked
 from chares.search.space import EQUAL_LAYERS, WHOLE_LAYERS, Space, default_space
 from chares.search.tables import Table, flat_row, table_of
+from chares.search.trusting import Trust, trust
 
 if TYPE_CHECKING:
     from datetime import date
 
     from chares.facts import Facts
+    from chares.search.trusting import Evidence
 
 #: framework families by the frameworks that jobs are written for
 FAMILY_OF = {
@@ -50,7 +52,8 @@ REPLICA = 128  # chips of a replica that a suited batch allows for
 
 @dataclass(frozen=True)
 class Question:
-    """One model on one fleet, with every default filled in and named in ``assumed``."""
+    """One model on one fleet, with every default filled in and named in ``assumed``. Without
+    ``evidence`` (how far a strategy's time may be off) its times have no interval."""
 
     model: str
     chip: str
@@ -58,23 +61,13 @@ class Question:
     asked: Asked
     assumed: tuple[str, ...] = ()
     on: date | None = None  # day of the price and the software, where one was given
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
 
     def at(self, count: int, global_batch: int) -> Question:
         """The same job on another number of chips and with another batch."""
         template = replace(self.asked.template, global_batch=float(global_batch))
         asked = replace(self.asked, n_chips=count, global_batch=global_batch, template=template)
         return replace(self, asked=asked)
-
-
-@dataclass(frozen=True)
-class Trust:
-    """How far the fastest strategy's time may be off: an interval meant to hold four times in five,
-    the grade of the evidence, and what lies outside the fitted runs."""
-
-    low_s: float
-    high_s: float
-    grade: str
-    warning: str
 
 
 @dataclass(frozen=True)
@@ -199,22 +192,9 @@ def ask(
 
         space = runnable(space, framework, question.asked.shape)
     found = explore(question.asked, space, keep, heat=heat, told=told)
-    return Answer(question, found, trust(question, found, facts, framework))
-
-
-def trust(
-    question: Question, found: Found, facts: Facts, framework: str | None = None
-) -> Trust | None:
-    """How far the time of the fastest strategy may be believed."""
-    if not found.best:
-        return None
-    first, family = found.best[0], family_of(facts, question.chip, framework)
-    setting = setting_of(facts, question.chip, family, question.on)
-    error, grade, warning = error_figure(facts, setting, question.asked.shape, first.strategy)
-    assert error.low is not None
-    assert error.high is not None
-    low, high = (first.step_time_s * end for end in (error.low, error.high))
-    return Trust(low, high, grade, warning)
+    first = found.best[0] if found.best else None
+    trusted = trust(question, first.strategy, first.step_time_s) if first else None
+    return Answer(question, found, trusted)
 
 
 def family_of(facts: Facts, chip: str, framework: str | None) -> str:
@@ -261,7 +241,13 @@ def question_for(
         shape, hardware, fit, count, seq_len, global_batch, precision,
         tokens=tokens or 0.0, hourly_price=hourly_price or 0.0, family=family,
     )  # fmt: skip
-    return Question(model, chip, precision, asked, tuple(assumed), on)
+    evidence = _evidence(facts, chip, family, on)
+    return Question(model, chip, precision, asked, tuple(assumed), on, evidence)
+
+
+@lru_cache(maxsize=64)  # a sweep asks of few chips again and again
+def _evidence(facts: Facts, chip: str, family: str, on: date | None) -> Evidence:
+    return partial(error_figure, facts, setting_of(facts, chip, family, on))
 
 
 def suited_batch(count: int, least: int) -> int:

@@ -10,6 +10,7 @@ from chares.search.asking import space_for
 from chares.search.exploring import explore
 from chares.search.ranking import Ranked, ranked
 from chares.search.scaling import lean
+from chares.search.trusting import Trust, beside, trust
 
 if TYPE_CHECKING:
     from chares.facts import Facts
@@ -31,13 +32,17 @@ class Side:
     tpp: float | None
     energy_j: float | None
     why_not: str = ""
+    trust: Trust | None = None  # in the time of the best
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
+        best, energy = self.best, self.energy_j
+        ends = self.trust.around(energy) if self.trust and energy else (None, None)
         return {
             "chip": self.chip, "count": self.chips, "legal": self.legal,
-            "feasible": self.feasible, "tpp": self.tpp, "energy_j": self.energy_j,
-            "why_not": self.why_not, "best": self.best.as_dict() if self.best else None,
+            "feasible": self.feasible, "tpp": self.tpp, "energy_j": energy,
+            "energy_low_j": ends[0], "energy_high_j": ends[1], "why_not": self.why_not,
+            "best": best.as_dict() | beside(self.trust, best.days, best.cost_usd) if best else None,
         }  # fmt: skip
 
 
@@ -61,4 +66,5 @@ def _side(question: Question, facts: Facts) -> Side:
     return Side(
         chip, asked.n_chips, best, found.legal, found.feasible, tpp, energy,
         "does not fit in memory" if found.legal and not best else why,
+        trust(question, found.best[0].strategy, best.step_time_s) if best else None,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from chares.model import Memory, Stretch, model_flops
 from chares.search.mixed_groups import Kind, between, divide
 from chares.search.mixed_stages import Chain, chained
 from chares.search.ranking import Ranked, ranked, words
+from chares.search.trusting import Trust, beside, trust, widest
 
 if TYPE_CHECKING:
     from chares.search.asking import Question
@@ -33,12 +34,15 @@ class Part:
     global_batch: int
     layers: int | None
     best: Ranked
+    trust: Trust | None = None  # in the time of the best
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
+        best = self.best
         return {
             "chip": self.chip, "count": self.chips, "global_batch": self.global_batch,
-            "layers": self.layers, "best": self.best.as_dict(),
+            "layers": self.layers,
+            "best": best.as_dict() | beside(self.trust, best.days, best.cost_usd),
         }  # fmt: skip
 
 
@@ -48,8 +52,8 @@ class Way:
     groups) or ``stages`` (pipeline stages).
 
     ``between_s`` is the sum of gradients between kinds, part of the step and of ``dp`` in
-    ``time_s``, which is the breakdown of the kind that ends last. Without ``parts``, ``why_not``
-    says why.
+    ``time_s``, which is the breakdown of the kind that ends last. ``trust`` is the widest of those
+    of its parts. Without ``parts``, ``why_not`` says why.
     """
 
     way: str
@@ -62,10 +66,12 @@ class Way:
     cost_usd: float | None = None  # of the chips in use
     time_s: dict[str, float] = field(default_factory=dict)
     why_not: str = ""
+    trust: Trust | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trust"}
+        plain |= beside(self.trust, self.days, self.cost_usd)
         return plain | {"parts": [p.as_dict() for p in self.parts]}
 
     def loses(self, other: Way) -> dict[str, float]:
@@ -115,6 +121,7 @@ class Mixed:
             "best": best.way,
             "parts": [p.as_dict() for p in best.parts],
             "step_time_s": best.step_time_s, "between_s": best.between_s, "days": best.days,
+            **beside(best.trust, best.days, best.cost_usd),
             "alone_step_time_s": self.alone, "speeds_added_step_time_s": self.added_s,
             "ways": [
                 w.as_dict() | {"loses_on": w.loses(best) if w.step_time_s else {}}
@@ -162,20 +169,22 @@ def _groups(way: str, kinds: Sequence[Kind], shares: Sequence[int]) -> Way:
     extra = between(kinds, rows)
     parts = []
     for kind, share, row in zip(kinds, shares, rows, strict=True):
-        told = ranked(kind.asked, [row])[0]
+        best = ranked(kind.asked, [row])[0]
         filled = share / float(row.strategy.global_batch)  # of its whole micro-batches
-        told = replace(
-            told, mfu=told.mfu * filled, tokens_per_s=told.tokens_per_s * filled,
-            tflops_per_chip=told.tflops_per_chip * filled,
+        best = replace(
+            best, mfu=best.mfu * filled, tokens_per_s=best.tokens_per_s * filled,
+            tflops_per_chip=best.tflops_per_chip * filled,
         )  # fmt: skip
-        parts.append(Part(kind.question.chip, kind.asked.n_chips, share, None, told))
+        trusted = trust(kind.question, row.strategy, best.step_time_s)
+        parts.append(Part(kind.question.chip, kind.asked.n_chips, share, None, best, trusted))
     last = max(parts, key=lambda p: p.best.step_time_s).best
     time_s = last.time_s | {"dp": last.time_s["dp"] + extra}
     whole = Way(way, chip, tuple(parts), last.step_time_s + extra, extra, time_s=time_s)
-    return _told(whole, [k.question for k in kinds])
+    whole = replace(whole, trust=widest([p.trust for p in parts], last.step_time_s + extra))
+    return _used(whole, [k.question for k in kinds])
 
 
-def _told(way: Way, questions: Sequence[Question]) -> Way:
+def _used(way: Way, questions: Sequence[Question]) -> Way:
     """The way with utilisation, days and cost of the run on the chips in use."""
     asked = questions[0].asked
     seconds = way.step_time_s or 0.0
@@ -197,11 +206,13 @@ def _stages(questions: Sequence[Question]) -> Way:
     ordered = [questions[i] for i in chain.order]
     parts_s = chain.step.breakdown
     time_s = {f.name: float(getattr(parts_s, f.name)) for f in fields(parts_s)}
-    way = Way(STAGES, step_time_s=float(chain.step.step_time_s), time_s=time_s)
-    told = _told(way, ordered)
+    seconds = float(chain.step.step_time_s)
+    each = zip(ordered, chain.stretches, strict=True)
+    trusted = widest([trust(q, x.strategy, seconds) for q, x in each], seconds)
+    way = Way(STAGES, step_time_s=seconds, time_s=time_s, trust=trusted)
+    way = _used(way, ordered)
     rows = zip(ordered, chain.stretches, chain.step.memory, strict=True)
-    parts = [_stage_part(q, x, memory, chain, told) for q, x, memory in rows]
-    return replace(told, parts=tuple(parts))
+    return replace(way, parts=tuple(_stage_part(q, x, m, chain, way) for q, x, m in rows))
 
 
 def _stage_part(
@@ -231,4 +242,4 @@ def _stage_part(
         chips=asked.n_chips,
     )
     layers = int(stretch.span.layers)
-    return Part(question.chip, asked.n_chips, asked.global_batch, layers, best)
+    return Part(question.chip, asked.n_chips, asked.global_batch, layers, best, way.trust)

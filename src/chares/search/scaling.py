@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chares.search.asking import space_for, suited_batch
 from chares.search.exploring import Found, explore
 from chares.search.ranking import Ranked, ranked
+from chares.search.trusting import Trust, beside, trust
 
 if TYPE_CHECKING:
     from chares.search.asking import Question
@@ -19,7 +20,8 @@ SMALLEST, LARGEST = 8, 2**20
 
 @dataclass(frozen=True)
 class Size:
-    """The best strategy on one number of chips. ``grown``: the batch grew with the fleet."""
+    """The best strategy on one number of chips. ``grown``: the batch grew with the fleet;
+    ``trust``: how far the time of the best may be off."""
 
     chips: int
     global_batch: int
@@ -28,16 +30,18 @@ class Size:
     feasible: int
     best: Ranked | None
     pareto: tuple[Ranked, ...]
+    trust: Trust | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
+        best = self.best
         return {
             "chips": self.chips,
             "global_batch": self.global_batch,
             "batch_grown": self.grown,
             "legal": self.legal,
             "feasible": self.feasible,
-            "best": self.best.as_dict() if self.best else None,
+            "best": best.as_dict() | beside(self.trust, best.days, best.cost_usd) if best else None,
         }
 
 
@@ -74,9 +78,11 @@ def _size(question: Question, count: int, batch: int, grown: bool) -> Size:
     asked = question.at(count, batch).asked
     found: Found = explore(asked, lean(space_for(asked)), keep=1)
     rows = ranked(asked, found.best)
+    best = rows[0] if rows else None
+    trusted = trust(question, found.best[0].strategy, best.step_time_s) if best else None
     return Size(
-        count, batch, grown, found.legal, found.feasible, rows[0] if rows else None,
-        tuple(ranked(asked, found.pareto)),
+        count, batch, grown, found.legal, found.feasible, best,
+        tuple(ranked(asked, found.pareto)), trusted,
     )  # fmt: skip
 
 

@@ -32,10 +32,12 @@ from chares.search.exploring import UNFIT, explore
 from chares.search.ranking import ranked
 from chares.search.scaling import lean
 from chares.search.tables import flat_row, table_of, write_table
+from chares.search.trusting import beside, trust
 
 AXES = ("model", "chip", "count", "seq_len", "global_batch", "day")
 OTHERS = ("precision", "tokens")
 PART = 16  # rows in a part
+FORM = 2  # of a row: parts with other columns are not joined with these
 KNOCKS = 5  # attempts to join a cluster that listens
 
 
@@ -80,7 +82,7 @@ class Sweep:
     @property
     def key(self) -> str:
         """A hash of everything that decides the rows, facts included."""
-        told = [self.axes, self.precision, self.tokens, PART, load().hash]
+        told = [self.axes, self.precision, self.tokens, PART, FORM, load().hash]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
@@ -269,7 +271,9 @@ def _row(asked: Mapping[str, Any], precision: str, tokens: float | None) -> dict
     if not best:
         reason = UNFIT if found.legal else next(iter(found.rejected), "nothing is legal")
         return told | {"error": reason}
-    return told | flat_row(best[0])
+    first = best[0]
+    trusted = trust(question, found.best[0].strategy, first.step_time_s)
+    return told | flat_row(first) | beside(trusted, first.days, first.cost_usd)
 
 
 def _join(parts: Sequence[Path], out: Path) -> None:
