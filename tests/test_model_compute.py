@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chares.facts import load
 from chares.model import hardware_of
 from chares.model.calibration import Calibration
-from chares.model.compute import TILES, Rates, gemm_time, wasted
+from chares.model.compute import TILES, Rates, cut_gemm_time, gemm_time, wasted
 
 A100 = hardware_of(load(), "a100-sxm-80gb")
 PLAIN = replace(Calibration(), tail=1.0)
@@ -70,3 +70,16 @@ def test_without_a_count_of_cores_the_average_is_lost() -> None:
     found = wasted(1000.0, 1000.0, both)
     assert found[0] == PLAIN.wave
     assert found[1] == wasted(1000.0, 1000.0, rates())
+
+
+@given(sizes, sizes, st.sampled_from([1, 2, 4, 8]), st.floats(0.0, 1.0))
+def test_pieces_of_a_product_are_never_faster_than_the_whole(
+    m: int, n: int, pieces: int, share: float
+) -> None:
+    k, r = 4096.0, rates()
+    whole = gemm_time(float(m), float(n), k, 1.0, 2.0, r)
+    cut = cut_gemm_time(float(m), float(n), k, pieces, share, 1.0, 2.0, r)
+    every = pieces * gemm_time(m / pieces, float(n), k, 1.0, 2.0, r)
+    assert whole <= cut * (1 + 1e-12)
+    assert cut == pytest.approx((1 - share) * whole + share * every)
+    assert cut_gemm_time(float(m), float(n), k, 1, share, 1.0, 2.0, r) == pytest.approx(whole)

@@ -19,6 +19,7 @@ from chares.model.validation import (
 )
 from chares.model.wording import (
     family_of,
+    launches_block,
     precision_of,
     recompute_of,
     scale_out_of,
@@ -68,6 +69,14 @@ def test_precisions(text: str, code: int) -> None:
 )  # fmt: skip
 def test_recomputation(text: str, code: int, share: float) -> None:
     assert recompute_of(text) == (code, share)
+
+
+def test_whose_launches_block() -> None:
+    bigscience = "Megatron-DeepSpeed (BigScience)"
+    assert launches_block(bigscience, "2022-02", "")
+    assert not launches_block(bigscience, "2021-10", "")  # on V100, before the hangs
+    assert not launches_block("Megatron-DeepSpeed", "2023-01", "1F1B")
+    assert launches_block("Megatron-LM", "2023-01", "CUDA_LAUNCH_BLOCKING=1")
 
 
 def test_sharding() -> None:

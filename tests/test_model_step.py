@@ -129,6 +129,63 @@ def test_a_checkpoint_that_stops_early_saves_the_last_gemm_of_full_recomputation
         assert seconds(LLAMA3_70B, plain) == seconds(LLAMA3_70B, replace(plain, early_stop=1.0))
 
 
+def test_sends_hide_behind_a_stage_that_is_slower_than_the_others() -> None:
+    def exposed(vocab: int, job: Strategy) -> float:
+        return float(predict(replace(GPT3, vocab=vocab), job, H100, Calibration()).breakdown.pp)
+
+    job = replace(JOB, overlap_pp=0.0)
+    even, heavy = exposed(51_200, replace(job, balance=1.0)), exposed(2_000_000, job)
+    # every hop once, there and back: a tensor rank's slice of a micro-batch over its NIC
+    hop = 2 * 2048 * 12288 / 8 / (50e9 * Calibration().out) + Calibration().out_latency
+    assert heavy == pytest.approx(2 * 7 * hop)
+    assert even == pytest.approx(2 * (7 + 64) * hop)  # stages of equal time hide nothing
+    for vocab in (8, 50_000, 2_000_000):
+        assert exposed(vocab, replace(job, overlap_pp=1.0)) <= exposed(vocab, job)
+
+
+def test_launches_that_block_cost_the_host_s_time_in_full() -> None:
+    job = replace(JOB, pp=1, dp=64)
+    plain, blocking = (
+        predict(GPT3, replace(job, blocking=b), H100, Calibration()) for b in (0.0, 1.0)
+    )
+    launched = 96 * job.micro_batches * 1.4 * Calibration().host  # tensor ranks: 40 % more
+    assert blocking.breakdown.host == pytest.approx(launched + Calibration().step)
+    assert plain.breakdown.host < blocking.breakdown.host
+
+
+def test_frozen_weights_save_their_gradients() -> None:
+    job = replace(JOB, tp=1, pp=1, dp=64, gradient_bytes=0.1, optimizer_bytes=0.1)
+    whole, frozen = (
+        predict(LLAMA3_70B, replace(job, frozen=f), H100, Calibration()) for f in (0, 1)
+    )
+    assert frozen.breakdown.linear == pytest.approx(whole.breakdown.linear * 2 / 3)
+    assert frozen.breakdown.attention == whole.breakdown.attention
+    h, kv, ff, vocab = 8192, 1024, 28672, 128256
+    weights = 80 * (2 * h * h + 2 * h * kv + 3 * h * ff) + h * vocab
+    tokens = 512 * 2048
+    assert whole.flops - frozen.flops == pytest.approx(2 * weights * tokens, rel=1e-9)
+    again = predict(LLAMA3_70B, replace(job, frozen=1, recompute=FULL), H100, Calibration())
+    assert again.breakdown.linear == pytest.approx(whole.breakdown.linear)
+
+
+def test_products_whose_communication_is_overlapped_run_in_pieces() -> None:
+    chip = replace(H100, cores=132.0)
+    times = {
+        (tp, overlap): float(
+            predict(
+                LLAMA3_70B,
+                replace(JOB, tp=tp, pp=1, dp=64 // tp, global_batch=64, overlap_tp=overlap),
+                chip,
+                Calibration(),
+            ).breakdown.linear
+        )
+        for tp in (1, 8)
+        for overlap in (0.0, 1.0)
+    }
+    assert times[1, 0.0] == times[1, 1.0]  # one rank has nothing to overlap
+    assert times[8, 0.0] < times[8, 1.0] < 1.2 * times[8, 0.0]
+
+
 def test_one_expert_on_a_rank_is_a_plain_gemm_and_many_are_not() -> None:
     def experts(ep: int, grouped: float) -> float:
         job = replace(MOE_JOB, ep=ep, pp=1, dp=256)
@@ -258,6 +315,7 @@ def test_every_calibration_parameter_matters() -> None:
     job = replace(
         MOE_JOB, tp=2, dp=16, cp=2, etp=1, pp=4, global_batch=64, precision=np.array([0.0, 5.0]),
         fused=0.0, overlap_ep=1.0, broadcast=1.0, flash=np.array([1.0, 0.0]), schedule=0,
+        balance=1.0,
     )  # fmt: skip
     shape = replace(QWEN3_235B, d_head=100)
     hardware = replace(H100, peak_4=4e15, scale_up_bandwidth=20e9, cores=np.array([0.0, 132.0]))

@@ -25,6 +25,7 @@ from chares.model.stepping import (
     gradients,
     layer_seconds,
     passes,
+    slack,
     slower,
 )
 
@@ -85,6 +86,7 @@ class Pace:
     idle: Num  # of the whole step
     stretch: Num  # index of the stretch that has the stage
     running: Num  # of the whole step: all micro-batches and the wait
+    slack: Num  # of a micro-batch: by which the stage is slower than the mean of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def pace_of(shape: Shape, stretches: Sequence[Stretch]) -> Pace:
     idle = pipeline(s.schedule, s.pp, 1, m, slowest, total.plus(slowest.times(-1.0))).idle
     stage = _pick(which, stages)
     late = _pick(which, slow) - stage
-    return Pace(stage, _pick(which, counts), late, idle, which, m * (stage + late) + idle)
+    behind = slack(stage, sum(through), s.pp)
+    return Pace(stage, _pick(which, counts), late, idle, which, m * (stage + late) + idle, behind)
 
 
 def staged_step(shape: Shape, stretches: Sequence[Stretch]) -> StagedStep:
@@ -156,7 +159,7 @@ def staged_step(shape: Shape, stretches: Sequence[Stretch]) -> StagedStep:
         "tp": of("tp_exposed"),
         "cp": of("cp_exposed"),
         "ep": of("ep_exposed"),
-        "pp": _sends(shape, stretches),
+        "pp": _sends(shape, stretches, pace.slack),
         "dp": _pick(last, [d for d, _ in done]),
         "bubble": pace.idle,
         "optimizer": _pick(last, [o for _, o in done]),
@@ -207,10 +210,11 @@ def sum_between(
     return seconds
 
 
-def _sends(shape: Shape, stretches: Sequence[Stretch]) -> Num:
+def _sends(shape: Shape, stretches: Sequence[Stretch], behind: Num) -> Num:
     """Exposed seconds of sends between stages, forth and back: the slowest hop with each
-    micro-batch, every hop once. Between kinds both ends must carry their slice over scale-out
-    links, and the slower end sets the time."""
+    micro-batch, as far as it is longer than the slowest stage is ``behind`` the others; every hop
+    once. Between kinds both ends must carry their slice over scale-out links, and the slower end
+    sets the time."""
     far: list[Num] = []
     filling: list[Num] = []
     longest: list[Num] = []
@@ -226,8 +230,9 @@ def _sends(shape: Shape, stretches: Sequence[Stretch]) -> Num:
         filling.append(np.maximum(a, b))
         exposed = _most([1.0 - z.calibration.overlap_pp * z.strategy.overlap_pp for z in (x, y)])
         longest.append(exposed * np.maximum(a, b))
-    sends: Num = stretches[0].strategy.micro_batches * _most(longest) + sum(filling)
-    return 2.0 * sends
+    each = np.maximum(0.0, 2.0 * _most(longest) - behind)
+    sends: Num = stretches[0].strategy.micro_batches * each + 2.0 * sum(filling)
+    return sends
 
 
 def _most(values: Sequence[Any]) -> Any:

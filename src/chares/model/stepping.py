@@ -179,6 +179,12 @@ def slower(device: Num, host: Num) -> Num:
     return longer
 
 
+def slack(stage: Num, through: Num, p: Num) -> Num:
+    """Seconds of a micro-batch by which the slowest of ``p`` stages is behind the mean of the
+    others; ``through`` is what it takes in all of them."""
+    return stage - (through - stage) / np.maximum(p - 1.0, 1.0)
+
+
 def waiting(device: Num, host: Num, blocking: Num) -> Num:
     """Seconds that the device waits for the host: all of its work where each launch waits for the
     kernel before it (``blocking``), what is longer than the device's own elsewhere."""
@@ -229,8 +235,8 @@ def _pipeline_sends(
     volume = 2.0 * a.tokens * shape.d_model / s.tp  # each tensor rank sends its slice
     one = send_time(volume, s.tp * s.cp * s.dp, hardware.scale_up_size, links)
     there_and_back = 2.0 * s.vp * one
-    others = (work.pass_through - work.stage) / np.maximum(s.pp - 1.0, 1.0)
-    each = there_and_back * (1.0 - c.overlap_pp * s.overlap_pp) - (work.stage - others)
+    each = there_and_back * (1.0 - c.overlap_pp * s.overlap_pp)
+    each = each - slack(work.stage, work.pass_through, s.pp)
     exposed = s.micro_batches * np.maximum(0.0, each) + there_and_back * (s.pp - 1.0)
     return exposed * np.greater(s.pp, 1)
 

@@ -133,11 +133,13 @@ def zero_of(text: str) -> tuple[int, int, int] | None:
 
 @lru_cache(maxsize=512)
 def launches_block(framework: str, published: str, notes: str) -> bool:
-    """Whether the host waits for each kernel. BigScience ran so on its A100, where jobs hung
-    otherwise (train/tr11-176B-ml/setup-test-n2.slurm: "do not remove or the training will hang")."""
-    if "launch_blocking" in notes.lower():
-        return True
-    return "bigscience" in framework.lower() and published >= "2022"
+    """Whether the host waits for each kernel (CUDA_LAUNCH_BLOCKING=1).
+
+    BigScience's jobs of 2022 on A100 did, as they hung otherwise (bigscience-workshop/bigscience,
+    train/tr11-176B-ml: chronicles-prequel.md, and setup-test-n2.slurm, which sets it).
+    """
+    said = "launch_blocking" in notes.lower()
+    return said or ("bigscience" in framework.lower() and published >= "2022")
 
 
 _RATE = r"(\d+(?:\.\d+)?)\s*(g|t)b(?:it)?(?:/s|ps|it/s)?"

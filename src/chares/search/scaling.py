@@ -46,7 +46,7 @@ class Size:
 
 
 def lean(space: Space) -> Space:
-    """The space without the options that never win: what can be fused or overlapped is."""
+    """The space without the options that hardly ever win: what can be fused or overlapped is."""
     return replace(space, fused=(1,), overlap_tp=(1,), overlap_dp=(1,))
 
 
