@@ -39,6 +39,7 @@ PRIORS: dict[str, tuple[float, float, dict[str, float]]] = {
     "overlap_cp": (0.7, 0.5, {}),
     "overlap_ep": (0.5, 0.5, {}),
     "host": (800e-6, 0.5, {"family": 0.5}),
+    "blocked": (2.0, 0.2, {}),
     "moe_host": (500e-6, 0.7, {}),
     "step": (0.012, 0.4, {"family": 0.64}),
     "straggler": (0.008, 0.5, {"family": 0.3}),

@@ -54,6 +54,7 @@ class Calibration:
     overlap_ep: Num = 0.7
     # host and scale
     host: Num = 300e-6  # s of host work per layer and micro-batch, forward and backward
+    blocked: Num = 2.0  # times that, where the host waits for each kernel before the next
     moe_host: Num = 500e-6  # s more per layer with experts
     step: Num = 0.02  # s per step: data, logging, gradient norm
     straggler: Num = 0.01  # time lost per doubling of nodes

@@ -83,7 +83,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     m = s.micro_batches
     work = _Work.of(layers, shape, s, hardware, c)
     bubble = _idle(layers, s, work)
-    host = m * waiting(work.stage, work.layers * layers.host, s.blocking)
+    host = m * waiting(work.stage, work.layers * layers.host, s.blocking * c.blocked)
     pp = _pipeline_sends(layers, shape, s, hardware, c, links, work)
     dp, optimizer = gradients(layers, shape, s, hardware, c, links, work.stage, work.most)
     state, moved = offload_times(layers, shape, s, hardware, work.stage, work.layers)
@@ -186,9 +186,10 @@ def slack(stage: Num, through: Num, p: Num) -> Num:
 
 
 def waiting(device: Num, host: Num, blocking: Num) -> Num:
-    """Seconds that the device waits for the host: all of its work where each launch waits for the
-    kernel before it (``blocking``), what is longer than the device's own elsewhere."""
-    return np.where(np.greater(blocking, 0), host, slower(device, host) - device)
+    """Seconds that the device waits for the host: what is longer than its own work, or, where each
+    launch waits for the kernel before it, ``blocking`` times the host's time."""
+    blocks = np.greater(blocking, 0)
+    return np.where(blocks, blocking * host, slower(device, host) - device)
 
 
 def layer_seconds(a: Layers, s: Strategy, hardware: Hardware, c: Calibration) -> Num:
