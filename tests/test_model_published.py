@@ -39,11 +39,19 @@ from chares.model.wording import (
         ("MaxText (JAX)", "2023-12", "jax"),
         ("HF Transformers + DeepSpeed", "2023-01", "deepspeed"),
         ("nanotron", "2025-02", "3d-parallel"),
+        ("GSPMD (TensorFlow)", "2021-05", "jax"),
+        ("PyTorch DDP", "2023-05", "fsdp"),
+        ("Lightning Fabric", "2024-05", "fsdp"),
         ("a framework nobody knows", "2025-02", "3d-parallel"),
     ],
 )
 def test_framework_families(framework: str, published: str, family: str) -> None:
     assert family_of(framework, published) == family
+
+
+def test_young_chips_never_ran_old_software() -> None:
+    assert family_of("Megatron-DeepSpeed", "2024-09", 2020.4) == "megatron-classic"
+    assert family_of("Megatron-DeepSpeed", "2024-09", 2022.2) == "megatron-core"
 
 
 @pytest.mark.parametrize(

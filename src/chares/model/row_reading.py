@@ -65,7 +65,8 @@ class RowReader:
 
     def all(self) -> tuple[dict[str, float], Setting, tuple[str, ...]]:
         chip, vendor, generation, launched = self.library.chip(self.row.get("accelerator", ""))
-        family = family_of(self.row.get("framework", ""), self.row.get("published", ""))
+        row = self.row
+        family = family_of(row.get("framework", ""), row.get("published", ""), launched)
         values = self.shape()
         values |= self.degrees(values, chip, family)
         values |= self.choices(values, family)
@@ -187,11 +188,12 @@ class RowReader:
         notes = row.get("overlap_notes", "")
         remarks = f"{notes} {row.get('notes', '')}"
         tp, dp, pp, ep, fused, graphs, dedup = flags_of(notes, family, row.get("framework", ""))
+        framework = row.get("framework", "").lower()
         said = recompute_of(row.get("recompute", ""))
         if said is None:
             self.inferred.append("recompute")
             said = (st.FULL if family in ("jax", "megatron-classic") else st.NONE, 1.0)
-        if said[0] == st.SELECTIVE and "fms" in row.get("framework", "").lower():
+        if said[0] == st.SELECTIVE and "fms" in framework:
             said = (st.FULL, 0.5)  # fms-fsdp: whole blocks, some of them
             self.inferred.append("recompute")
         offloaded = re.search(r"activation offload (\d+) layers", notes.lower())
@@ -201,11 +203,9 @@ class RowReader:
         zero = zero_of(row.get("zero_stage_or_fsdp", ""))
         if zero is None:
             self.inferred.append("zero_stage_or_fsdp")
-            zero = (
-                {"fsdp": 3, "jax": 3, "deepspeed": 3, "megatron-classic": 0}.get(family, 1),
-                0,
-                1,
-            )
+            stages = {"fsdp": 3, "jax": 3, "deepspeed": 3, "megatron-classic": 0}
+            plain = "ddp" in framework and "fsdp" not in framework
+            zero = (0 if plain else stages.get(family, 1), 0, 1)
         stage, group, _ = zero
         sp = values["tp"] > 1
         if self.has("sp"):
@@ -214,7 +214,6 @@ class RowReader:
             sp = True  # GSPMD shards activations over the tensor axis
         elif family == "megatron-classic" and not self.has("sp"):
             sp = False
-        framework = row.get("framework", "").lower()
         adapters = row.get("task", "").lower() == "lora"  # the weights have no state
         # what FSDP and ZeRO carry: Composer gathers in 32 bits unless PURE; torchtitan reduces so
         composer = "composer" in framework or "foundry" in framework

@@ -14,24 +14,35 @@ HABITS: dict[str, dict[str, float]] = {
     "fsdp": {"early_stop": 1.0},
     "jax": {"early_stop": 1.0, "compiled": 1.0, "lean_loss": 1.0},
 }
+#: frameworks whose steps are programs of XLA; PyTorch without a split of matrices
+COMPILED = (
+    r"maxtext|jax|pax|levanter|t5x|easylm|axlearn|xla|flax|tpu|gspmd|pathways|tensorflow|alpa\b"
+)
+DATA_PARALLEL = (
+    r"fsdp|titan|foundry|composer|llm-recipes|litgpt|lit-gpt|fairscale|olmo|\bddp\b|nanogpt|lightning"
+    r"|unsloth|llama-?factory|^pytorch"
+)
+FIRST_WITHOUT = 2022.0  # chips launched from then on never saw the software of `megatron-classic`
 FAMILIES = ("megatron-core", "megatron-classic", "fsdp", "jax", "3d-parallel", "deepspeed")
 
 
 @lru_cache(maxsize=4096)
-def family_of(framework: str, published: str, notes: str = "") -> str:
-    """The framework family whose parameters apply.
+def family_of(framework: str, published: str, launched: float = 0.0) -> str:
+    """The framework family whose parameters apply, on a chip of the year ``launched``.
 
     ``megatron-classic``: Megatron-LM and Megatron-DeepSpeed before FlashAttention and sequence
-    parallelism (2022 and earlier). ``3d-parallel``: other PyTorch stacks with tensor and pipeline
-    parallelism of their own. An unknown framework is taken for one of these.
+    parallelism (2022 and earlier, and so never on a chip of that year). ``3d-parallel``: other
+    PyTorch stacks with tensor and pipeline parallelism of their own. An unknown framework is taken
+    for one of these.
     """
     text = framework.lower()
-    if re.search(r"maxtext|jax|pax|levanter|t5x|easylm|axlearn|xla|flax|tpu", text):
+    if re.search(COMPILED, text):
         return "jax"
     if "megatron-llama" in text or "swift" in text:
         return "megatron-core"
     if re.search(r"megatron-deepspeed|megatron deepspeed", text) or "v1.1.5" in text:
-        return "megatron-core" if "flash" in text or "new" in text else "megatron-classic"
+        young = launched >= FIRST_WITHOUT or "flash" in text or "new" in text
+        return "megatron-core" if young else "megatron-classic"
     if re.search(
         r"nemo|bridge|core|mindspeed|primus|megascale|transformer engine|neuron|nxd", text
     ):
@@ -39,7 +50,7 @@ def family_of(framework: str, published: str, notes: str = "") -> str:
     if "megatron" in text:
         old = published[:4].isdigit() and int(published[:4]) <= 2022
         return "megatron-classic" if old else "megatron-core"
-    if re.search(r"fsdp|titan|foundry|composer|llm-recipes|litgpt|lit-gpt|fairscale|olmo", text):
+    if re.search(DATA_PARALLEL, text):
         return "fsdp"
     if re.search(r"deepspeed|zero|transformers|accelerate|axolotl|hugging", text):
         return "deepspeed"
