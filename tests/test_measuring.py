@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,35 @@ def test_mutilated_rows_get_an_answer_or_a_reason(
         assert all(0.0 < v < math.inf for v in values)
         assert found["step_time_low_s"] <= found["predicted_step_time_s"]
         assert found["predicted_step_time_s"] <= found["step_time_high_s"]
+
+
+def test_a_name_stands_for_a_shape(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "named.csv"
+    path.write_text("accelerator,n_accel,model_name\nH100,64,Llama 3 8B\nH100,64,Nobody's 8B\n")
+    code, out, _ = run("predict", path)
+    first, second = csv.DictReader(StringIO(out))
+    assert code == 0
+    assert {"n_layers", "d_model", "n_heads"} <= set(first["inferred"].split())
+    (columns,) = prediction_table(
+        [
+            {"accelerator": "H100", "n_accel": "64", "n_layers": "32", "d_model": "4096",
+             "n_heads": "32", "n_kv_heads": "8", "d_ff": "14336", "vocab": "128256"}
+        ], FACTS,
+    )  # fmt: skip
+    seconds = columns["predicted_step_time_s"]
+    assert float(first["predicted_step_time_s"]) == pytest.approx(seconds, rel=1e-4)
+    assert second["error"].startswith("no shape of `Nobody's 8B` is on record; give `n_layers`")
+
+
+def test_experts_are_spread_until_their_state_fits() -> None:
+    row = {"accelerator": "H800", "framework": "Megatron-LM", "n_accel": "512", "tp": "1",
+           "pp": "8", "model_name": "DeepSeek-V3", "global_batch": "4096"}  # fmt: skip
+    unsaid, eight, sixteen = prediction_table([row, row | {"ep": "8"}, row | {"ep": "16"}], FACTS)
+    # 58 layers of 256 experts, 3 x 7168 x 2048 each, in 8 stages: 82 billion parameters, of which
+    # 60 % of 80 GB hold 6.4 billion with their state
+    assert unsaid["predicted_step_time_s"] == sixteen["predicted_step_time_s"]
+    assert unsaid["predicted_step_time_s"] != eight["predicted_step_time_s"]
+    assert "ep" in unsaid["inferred"].split()
 
 
 # bad tables -------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ AMOUNTS = frozenset("d_ff n_experts top_k d_expert n_shared_experts n_dense_laye
 FLAGS = frozenset(("gated_ffn", "tied_embeddings", "sp"))
 YES, NO = frozenset(("true", "yes", "on")), frozenset(("false", "no", "off"))
 #: columns without which no row of a table can be predicted
-NEEDED = ("accelerator", "n_accel", "n_layers", "d_model", "n_heads")
+NEEDED = ("accelerator", "n_accel")
+SHAPE = ("n_layers", "d_model", "n_heads")  # needed too where no `model_name` may stand for them
 #: a part is never greater than its whole
 PARTS = (
     ("n_kv_heads", "n_heads"), ("n_dense_layers", "n_layers"), ("top_k", "n_experts"),
@@ -163,7 +164,7 @@ def _header_errors(header: Sequence[str], name: str) -> Iterator[CharesError]:
                 "duplicate-column", f"column `{shorten(column)}` stands twice",
                 where=f"{name}:1, column {i + 1}", hint="remove or rename one",
             )  # fmt: skip
-    for column in NEEDED:
+    for column in NEEDED if "model_name" in header else NEEDED + SHAPE:
         if column not in header:
             yield InputError(
                 "missing-column", f"there is no column `{column}`", where=f"{name}:1",

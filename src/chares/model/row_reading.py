@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chares.errors import shorten
 from chares.model import strategy as st
 from chares.model.calibration import REFERENCE_AGE, Setting
-from chares.model.cells import CannotPredictError
+from chares.model.cells import SHAPE, CannotPredictError
 from chares.model.hardware import Hardware
 from chares.model.schedule import DUALPIPE
 from chares.model.shape import LATENT
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, str]
 GREATEST_CONTEXT = 32e6
+FULL_SHARE = 0.6 / 7.5  # parameters per byte of memory: 60 % full of their state
 _TENSOR_AXIS = re.compile(r"\btensor (\d+)")
 
 
@@ -80,6 +82,10 @@ class RowReader:
     def shape(self) -> dict[str, float]:
         """The fields of `Shape`: as given, else those on record under the model's name."""
         named = self.library.named(self.row)
+        name = self.row.get("model_name", "")
+        if name and not named and not any(map(self.has, SHAPE)):
+            hint = " and ".join(f"`{column}`" for column in SHAPE)
+            raise CannotPredictError(f"no shape of `{shorten(name, 60)}` is on record; give {hint}")
         layers, width = self.known("n_layers", named), self.known("d_model", named)
         heads = self.known("n_heads", named)
         quiet = list(self.inferred)
@@ -145,13 +151,27 @@ class RowReader:
             # torchtitan cuts a replica's batch into as many micro-batches as there are stages
             cut = np.floor(batch / (dp * pp)) if family == "fsdp" and pp > 1 else 1.0
             micro = self.number("micro_batch", max(1.0, cut))
-        ep = self.number("ep", 1.0)
+        ep = self.number("ep", self.expert_ranks(shape, chip, family, tp * pp, dp * cp))
         return {
             "tp": tp, "pp": pp, "vp": max(vp, 1.0), "cp": cp, "ep": ep,
             "etp": self.number("etp", tp if ep <= dp * cp else 1.0), "dp": dp,
             "micro_batch": max(1.0, min(micro, np.ceil(batch / dp))), "global_batch": batch,
             "seq_len": seq,
         }  # fmt: skip
+
+    def expert_ranks(
+        self, shape: Mapping[str, float], chip: Hardware, family: str, split: float, ranks: float
+    ) -> float:
+        """The fewest ranks (a power of two) over which the experts' state fills 60 % at most; 1
+        where ZeRO-3 shards it."""
+        ep, count = 1.0, shape["n_experts"]
+        if not count or family in ("fsdp", "jax", "deepspeed"):
+            return ep
+        matrices = count * shape["d_model"] * shape["d_expert"] * (2.0 + shape["gated"])
+        held = shape["n_moe_layers"] * matrices / split
+        while held / ep > FULL_SHARE * float(chip.memory) and ep * 2.0 <= min(count, ranks):
+            ep *= 2.0
+        return ep
 
     def split(
         self, shape: Mapping[str, float], chip: Hardware, n: float, family: str, seq: float
@@ -168,7 +188,7 @@ class RowReader:
         h, layers = shape["d_model"], shape["n_layers"]
         width = shape["n_experts"] * shape["d_expert"] if shape["n_experts"] else shape["d_ff"]
         total = layers * (4.0 * h * h + h * width * (2.0 + shape["gated"])) + shape["vocab"] * h
-        room = 0.6 * float(chip.memory) / 7.5
+        room = FULL_SHARE * float(chip.memory)
         tokens = seq / self.number("cp", 1.0)
 
         def crowded(tp: float, pp: float) -> bool:
