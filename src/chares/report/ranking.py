@@ -23,7 +23,7 @@ from chares.report.ranking_words import ALWAYS, SPLIT, assumed_lines, evidence_l
 from chares.report.view import chart, table
 
 if TYPE_CHECKING:
-    from chares.search import Answer, Ranked, Size
+    from chares.search import Answer, Ranked, Size, Trust
 
 #: column of a ranking -> its unit (the JSON says it in the name)
 UNITS = {
@@ -273,12 +273,21 @@ def _rejected(answer: Answer, t: Messages) -> dict[str, Any]:
     }
 
 
+def _doubt(trust: Trust | None, t: Messages) -> str:
+    """How far a time may be off, in percent."""
+    if trust is None:
+        return t("number.none")
+    low, high = (100.0 * end / trust.likely_s - 100.0 for end in (trust.low_s, trust.high_s))
+    return t("ranking.doubt", low=f"{low:+.0f}", high=f"{high:+.0f}")
+
+
 def _scale(sizes: Sequence[Size], t: Messages) -> dict[str, Any]:
     columns = ["chips", "batch", "tp", "pp", "dp", "step_time_s", "mfu", "peak_memory_bytes",
                "days", "cost_usd"]  # fmt: skip
     rows = []
     for s in sizes:
         cells = _row(s.best, columns[2:], t) if s.best else dict.fromkeys(columns[2:], "–")
+        cells["doubt"] = _doubt(s.trust, t)
         batch = f"{s.global_batch:,}" + (t("ranking.grown") if s.grown else "")
         rows.append({"chips": _cell(s.chips, "1", t), "batch": batch} | cells)
     counts = sorted({s.chips for s in sizes})
@@ -305,7 +314,7 @@ def _scale(sizes: Sequence[Size], t: Messages) -> dict[str, Any]:
     return {
         "id": "scale", "title": t("ranking.scale"), "notes": [],
         "tables": [
-            table("scale", t("ranking.by_chips"), _named(columns, t), rows),
+            table("scale", t("ranking.by_chips"), _named([*columns, "doubt"], t), rows),
             table("front", t("ranking.front"), _named(shown_columns, t),
                   [_row(r, shown_columns, t) for r in front], fold=True),
         ],
