@@ -12,6 +12,7 @@ from chares.model.cells import read_rows
 from chares.model.comparison import validate
 from chares.model.hardware import Hardware, hardware_of, hardware_rows
 from chares.model.huggingface import from_config
+from chares.model.intervals import GRADES
 from chares.model.layers import Layers, layer_times, model_flops
 from chares.model.leaves import (
     calibration_figures,
@@ -43,7 +44,7 @@ from chares.model.stepping import PARTS, Breakdown, Step, parts_of, predict, ste
 from chares.model.strategy import PRECISIONS, RECOMPUTATIONS, Strategy
 
 __all__ = [
-    "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "SCHEDULE_RULES", "Breakdown",
+    "GRADES", "PARTS", "PRECISIONS", "RECOMPUTATIONS", "SCHEDULES", "SCHEDULE_RULES", "Breakdown",
     "Calibration", "Hardware", "Layers", "Memory", "OwnFit", "Parameters", "Shape", "Span",
     "StageWork", "StagedStep", "Stages", "Step", "Strategy", "Stretch", "allowed",
     "calibration_figures", "count_parameters", "error_figure", "fit_own_runs", "framework_for",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chares.model.shape import Shape
     from chares.model.strategy import Strategy
 
-GRADES = ("measured nearby", "fitted", "extrapolated")
+GRADES = ("measured nearby", "fitted", "extrapolated")  # strongest first
 #: what is compared with the fitted runs; the last four are ranges on a logarithmic scale
 RANGES = ("n_chips", "parameters_per_chip", "tokens_per_micro_batch", "seq_len")
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chares.model import GRADES
+
 if TYPE_CHECKING:
     from chares.ledger import Figure
     from chares.model import Shape, Strategy
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
 
     #: measured over predicted step time of a strategy, the grade of the evidence, and a warning
     Evidence = Callable[[Shape, Strategy], tuple[Figure, str, str]]
-
-GRADES = ("measured nearby", "fitted", "extrapolated")  # strongest first
 
 
 @dataclass(frozen=True)
