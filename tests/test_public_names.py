@@ -27,7 +27,7 @@ DOORS = {
         Fact Facts Node Source Subject load read_document read_table
     """,
     "model": """
-        Breakdown Calibration Hardware Layers Memory OwnFit PARTS PRECISIONS Parameters
+        Breakdown Calibration GRADES Hardware Layers Memory OwnFit PARTS PRECISIONS Parameters
         RECOMPUTATIONS SCHEDULES SCHEDULE_RULES Shape Span StageWork StagedStep Stages Step
         Strategy Stretch allowed calibration_figures count_parameters
         error_figure fit_own_runs framework_for from_config habits hardware_figures hardware_of
