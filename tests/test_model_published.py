@@ -42,7 +42,7 @@ from chares.model.wording import (
         ("GSPMD (TensorFlow)", "2021-05", "jax"),
         ("PyTorch DDP", "2023-05", "fsdp"),
         ("Lightning Fabric", "2024-05", "fsdp"),
-        ("a framework nobody knows", "2025-02", "3d-parallel"),
+        ("a framework nobody knows", "2025-02", "other"),
     ],
 )
 def test_framework_families(framework: str, published: str, family: str) -> None:

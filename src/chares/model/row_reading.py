@@ -18,6 +18,7 @@ from chares.model.schedule import DUALPIPE
 from chares.model.shape import LATENT
 from chares.model.wording import (
     HABITS,
+    OWN_STACKS,
     family_of,
     flags_of,
     launches_block,
@@ -259,7 +260,7 @@ class RowReader:
             "precision": float(precision_of(row.get("precision", ""))),
             "recompute": float(said[0]), "recompute_share": said[1],
             "overlap_tp": tp, "overlap_dp": dp, "overlap_pp": pp, "overlap_ep": ep,
-            "balance": float(family == "3d-parallel" or schedule == DUALPIPE),
+            "balance": float(family in OWN_STACKS or schedule == DUALPIPE),
             "broadcast": float("broadcast" in notes.lower()),
             "fused": fused, "graphs": graphs, "dedup": dedup,
             "frozen": float(adapters),

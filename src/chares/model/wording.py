@@ -23,7 +23,7 @@ DATA_PARALLEL = (
     r"|unsloth|llama-?factory|^pytorch"
 )
 FIRST_WITHOUT = 2022.0  # chips launched from then on never saw the software of `megatron-classic`
-FAMILIES = ("megatron-core", "megatron-classic", "fsdp", "jax", "3d-parallel", "deepspeed")
+OWN_STACKS = ("3d-parallel", "other")  # tensor and pipeline parallelism of their own
 
 
 @lru_cache(maxsize=4096)
@@ -31,9 +31,9 @@ def family_of(framework: str, published: str, launched: float = 0.0) -> str:
     """The framework family whose parameters apply, on a chip of the year ``launched``.
 
     ``megatron-classic``: Megatron-LM and Megatron-DeepSpeed before FlashAttention and sequence
-    parallelism (2022 and earlier, and so never on a chip of that year). ``3d-parallel``: other
-    PyTorch stacks with tensor and pipeline parallelism of their own. An unknown framework is taken
-    for one of these.
+    parallelism (2022 and earlier, and so never on a chip of that year). ``3d-parallel``: open
+    PyTorch stacks with tensor and pipeline parallelism of their own. ``other``: an unknown
+    framework, which takes the parameters that all share and the habits of ``3d-parallel``.
     """
     text = framework.lower()
     if re.search(COMPILED, text):
@@ -54,7 +54,8 @@ def family_of(framework: str, published: str, launched: float = 0.0) -> str:
         return "fsdp"
     if re.search(r"deepspeed|zero|transformers|accelerate|axolotl|hugging", text):
         return "deepspeed"
-    return "3d-parallel"
+    known = re.search(r"nanotron|picotron|internevo|internlm|colossal|axonn", text)
+    return "3d-parallel" if known else "other"
 
 
 @lru_cache(maxsize=512)
@@ -213,7 +214,7 @@ def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
     pp = core and ("p2p" in low or "tp/dp/pp" in low or not named)
     ep = "a2a overlap" in low or "alltoall overlap" in low or "dualpipe" in low
     compiled = "compile" in low and "no compile" not in low
-    fused = core or family == "jax" or compiled or (family == "3d-parallel")
+    fused = core or family == "jax" or compiled or family in OWN_STACKS
     if family == "jax" or "full_iteration" in low:
         graphs = 0.95
     elif "cuda graph" in low:
