@@ -144,7 +144,9 @@ def test_a_mixed_fleet_is_as_sure_as_its_least_known_kind(facts: Facts, unseen: 
     alone, far, *both = mixed([job(facts, c, 16, 64) for c in ("h100-sxm", unseen)]).ways
     assert alone.trust is not None
     assert far.trust is not None
-    assert (alone.trust.grade, far.trust.grade) == (alone.parts[0].trust.grade, "extrapolated")  # type: ignore[union-attr]  # has a trust
+    (only,) = alone.parts
+    assert only.trust is not None
+    assert (alone.trust.grade, far.trust.grade) == (only.trust.grade, "extrapolated")
     low, high = zip(*(t.around(1.0) for t in (alone.trust, far.trust)), strict=True)
     for way in (w for w in both if w.step_time_s):
         assert way.trust is not None
