@@ -33,7 +33,7 @@ REFERENCE_PARTS = {
     "blackwell": "gb200", "cdna3": "mi300x",
 }  # fmt: skip
 UNITS = dict.fromkeys(
-    ("up_latency", "out_latency", "broadcast", "host", "moe_host", "step"), "s"
+    ("up_latency", "out_latency", "broadcast", "host", "moe_host", "expert_host", "step"), "s"
 ) | {"context_memory": "B"}  # fmt: skip
 
 

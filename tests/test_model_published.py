@@ -19,6 +19,7 @@ from chares.model.validation import (
 )
 from chares.model.wording import (
     family_of,
+    hindered_by,
     launches_block,
     precision_of,
     recompute_of,
@@ -85,6 +86,15 @@ def test_whose_launches_block() -> None:
     assert not launches_block(bigscience, "2021-10", "")  # on V100, before the hangs
     assert not launches_block("Megatron-DeepSpeed", "2023-01", "1F1B")
     assert launches_block("Megatron-LM", "2023-01", "CUDA_LAUNCH_BLOCKING=1")
+
+
+def test_whose_machine_was_not_yet_set_up_well() -> None:
+    bigscience = "Megatron-DeepSpeed (BigScience)"
+    assert hindered_by(bigscience, "2022-02-24") == hindered_by(bigscience, "2022-02-17") > 0
+    assert not hindered_by(bigscience, "2022-02-25")
+    assert not hindered_by(bigscience, "2022-02")  # which day is not known
+    assert not hindered_by(bigscience, "2022-01-31")
+    assert not hindered_by("Megatron-DeepSpeed", "2022-02-20")
 
 
 def test_sharding() -> None:

@@ -21,7 +21,7 @@ from chares.model import (
 )
 from chares.model.memory import tenants_of
 from chares.model.network import Group, Links, exchange_time, gather_time, reduce_time
-from chares.model.strategy import FULL, NONE, RECOMPUTATIONS, RECOMPUTED, SELECTIVE
+from chares.model.strategy import FULL, NONE, PRECISIONS, RECOMPUTATIONS, RECOMPUTED, SELECTIVE
 
 GPT3 = Shape(96, 12288, 96, 96, 128, 49152, 51200, gated=0, tied=1)
 LLAMA3_70B = Shape(80, 8192, 64, 8, 128, 28672, 128256)
@@ -154,6 +154,57 @@ def test_launches_that_block_cost_the_host_s_time_in_full() -> None:
     assert plain.breakdown.host < blocking.breakdown.host
 
 
+def test_experts_in_a_loop_cost_the_host_each() -> None:
+    c = Calibration()
+    job = replace(MOE_JOB, expert_loop=1.0, precision=PRECISIONS.index("mxfp8"))
+
+    def host(**fields: float) -> float:
+        return float(layer_times(QWEN3_235B, replace(job, **fields), H100, c).host)
+
+    plain = host(expert_loop=0.0)
+    assert plain == pytest.approx(c.host + c.moe_host)
+    assert host() == pytest.approx(plain + 4 * c.expert_host)  # 128 experts on 32 ranks
+    assert host(ep=8) == pytest.approx(plain + 16 * c.expert_host)
+    assert host(precision=PRECISIONS.index("bf16")) < host()  # nothing to cast
+    # a graph of some parts leaves the experts out, one of the whole iteration has them
+    assert host(graphs=0.6) == pytest.approx(0.4 * plain + 4 * c.expert_host)
+    assert host(graphs=0.95) == pytest.approx(0.05 * host())
+    dense = [
+        float(layer_times(GPT3, replace(JOB, expert_loop=e), H100, c).host) for e in (0.0, 1.0)
+    ]
+    assert dense[0] == dense[1]
+
+
+def test_gradients_kept_twice_are_added_and_reduced_as_their_wide_copy() -> None:
+    quiet = Calibration(out_latency=1e-12, up_latency=1e-12, congestion=1e-12)
+    bare = replace(JOB, overlap_dp=0.0, gradient_bytes=2.0)
+    copied = replace(bare, gradient_copy_bytes=4.0)
+    one, two = (predict(GPT3, job, H100, quiet) for job in (bare, copied))
+    # reduce-scatter of 2 bytes and all-gather of 2, against all-reduce of 4 and all-gather of 2
+    assert two.breakdown.dp / one.breakdown.dp == pytest.approx((2 * 4 + 2) / (2 + 2))
+    # each micro-batch: read and written, 2 bytes more often than not, then 4 as well
+    weights = 12 * (12 * 12288**2 + 2 * 12288 * 8) / 8  # of 12 layers on 8 tensor ranks
+    traffic = 64 * weights * 2 * 4.0
+    more = two.breakdown.elementwise - one.breakdown.elementwise
+    assert more == pytest.approx(traffic / (3.35e12 * quiet.memory), rel=1e-3)
+    whole = replace(copied, zero=0.0, gradient_bytes=4.0, gradient_copy_bytes=0.0)
+    kept = replace(whole, gradient_copy_bytes=4.0)
+    assert predict(GPT3, kept, H100, quiet).breakdown.dp == pytest.approx(
+        predict(GPT3, whole, H100, quiet).breakdown.dp
+    )
+
+
+def test_a_hindered_machine_is_slower_by_its_share() -> None:
+    assert seconds(s=replace(JOB, hindered=0.05)) > 1.04 * seconds()
+    straggler = [
+        predict(GPT3, replace(JOB, hindered=h), H100, Calibration(straggler=1e-12)).breakdown
+        for h in (0.0, 0.05)
+    ]
+    rest = sum(getattr(straggler[1], f.name) for f in fields(straggler[1])) - straggler[1].straggler
+    assert straggler[1].straggler == pytest.approx(0.05 * rest)
+    assert straggler[0].straggler == pytest.approx(0.0, abs=1e-9)
+
+
 def test_frozen_weights_save_their_gradients() -> None:
     job = replace(JOB, tp=1, pp=1, dp=64, gradient_bytes=0.1, optimizer_bytes=0.1)
     whole, frozen = (
@@ -265,6 +316,15 @@ def test_a_group_inside_the_domain_sends_nothing_outside() -> None:
     assert gather_time(1e9, group, slow) == gather_time(1e9, group, fast)
 
 
+def test_an_exchange_loses_its_own_share_on_each_tier() -> None:
+    c = Calibration(up_latency=1e-12, out_latency=1e-12, congestion=1e-12)
+    links = Links.of(H100, c)
+    inside = exchange_time(1e9, Group.place(8, 1, 8), links)
+    assert inside == pytest.approx(1e9 * 7 / 8 / (450e9 * c.up * c.all_to_all))
+    across = exchange_time(1e9, Group.place(4, 8, 8), links)  # one rank in each of four domains
+    assert across == pytest.approx(1e9 * 3 / 4 / (50e9 * c.out * c.all_to_all_out))
+
+
 def test_splitting_conserves_parameters() -> None:
     def total(shape: Shape, s: Strategy) -> float:
         a = layer_times(shape, s, H100, Calibration())
@@ -315,8 +375,8 @@ def test_lower_precision_is_faster_and_a_missing_format_is_no_slower() -> None:
 def test_every_calibration_parameter_matters() -> None:
     job = replace(
         MOE_JOB, tp=2, dp=16, cp=2, etp=1, pp=4, global_batch=64, precision=np.array([0.0, 5.0]),
-        fused=0.0, overlap_ep=1.0, broadcast=1.0, flash=np.array([1.0, 0.0]), schedule=0,
-        balance=1.0,
+        fused=0.0, overlap_ep=1.0, broadcast=1.0, expert_loop=1.0, flash=np.array([1.0, 0.0]),
+        schedule=0, balance=1.0,
     )  # fmt: skip
     shape = replace(QWEN3_235B, d_head=100)
     hardware = replace(H100, peak_4=4e15, scale_up_bandwidth=20e9, cores=np.array([0.0, 132.0]))

@@ -44,7 +44,8 @@ class Calibration:
     out: Num = 0.75  # of the scale-out bandwidth, collectives
     up_latency: Num = 5e-6  # s per step of a collective inside the scale-up domain
     out_latency: Num = 15e-6  # s per step across domains
-    all_to_all: Num = 0.7  # speed of an all-to-all against other collectives
+    all_to_all: Num = 0.7  # speed of an all-to-all against other collectives, scale-up
+    all_to_all_out: Num = 0.9  # the same, scale-out
     broadcast: Num = 3e-3  # s per broadcast of one rank's share (ZeRO without an all-gather)
     congestion: Num = 0.02  # loss of scale-out bandwidth per doubling of domains
     overlap_tp: Num = 0.3  # share of a GEMM's time that may hide communication
@@ -54,8 +55,9 @@ class Calibration:
     overlap_ep: Num = 0.7
     # host and scale
     host: Num = 300e-6  # s of host work per layer and micro-batch, forward and backward
-    blocked: Num = 2.0  # times that, where the host waits for each kernel before the next
+    blocked: Num = 1.4  # times that, where the host waits for each kernel before the next
     moe_host: Num = 500e-6  # s more per layer with experts
+    expert_host: Num = 200e-6  # s more per local expert whose 8-bit products are launched alone
     step: Num = 0.02  # s per step: data, logging, gradient norm
     straggler: Num = 0.01  # time lost per doubling of nodes
     cp_loss: Num = 0.15  # attention time added by context parallelism: smaller kernels, merging
@@ -82,7 +84,7 @@ NAMES = tuple(f.name for f in fields(Calibration))
 #: parameters that are shares of a whole: their effects add on the logit, others' on the logarithm
 SHARES = frozenset(
     "gemm gemm_8 gemm_4 attention memory up out overlap_tp overlap_dp overlap_pp overlap_cp "
-    "overlap_ep grouped all_to_all".split()
+    "overlap_ep grouped all_to_all all_to_all_out".split()
 )
 LEVELS = ("vendor", "generation", "family")
 #: families without runs of their own, and the one whose effects they take

@@ -34,6 +34,11 @@ COMMUNICATION_CORES = 20.0 / 132.0
 #: alike), at half the loss, for pieces on several streams fill each other's last waves (assumed)
 IN_PIECES = 0.5 * 0.5
 
+#: host work of an expert without casts to 8 bits, against one with them (assumed: its launches are
+#: a fifth of what Transformer Engine's GroupedLinear does for each expert)
+UNCAST = 0.2
+WHOLE_GRAPH = 0.9  # share of the launches from which on a graph holds the whole iteration
+
 
 @dataclass(frozen=True, slots=True)
 class Layers:
@@ -288,6 +293,18 @@ def _expert_exchange(shape: Shape, s: Strategy, tokens: Num, domain: Num, links:
     return both
 
 
+def _host_time(s: Strategy, c: Calibration, again: Num, moe: Num, local: Num, rates: Rates) -> Num:
+    """Seconds in which the host launches a layer's operations: a third more with recomputation,
+    more with collectives. ``local`` experts whose products are launched one by one come on top;
+    only a graph of the whole iteration holds them."""
+    split: Any = np.greater(s.tp, 1)
+    plain: Num = c.host * (1.0 + 0.35 * again + 0.4 * split) + moe * c.moe_host
+    each: Num = np.where(np.less(rates.linear_bytes, 2.0), c.expert_host, UNCAST * c.expert_host)
+    captured: Num = np.where(np.greater_equal(s.graphs, WHOLE_GRAPH), s.graphs, 0.0)
+    loop: Num = moe * s.expert_loop * local * each * (1.0 - captured)
+    return plain * (1.0 - s.graphs) + loop
+
+
 def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Layers:
     """Times and parameter counts of the average layer. See `Layers`."""
     rates = Rates.of(hardware, c, s.precision)
@@ -339,9 +356,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         cp_exposed=_hidden(cp_total, attention, ring),
         ep_exposed=_hidden(ep_total, computed, overlap_ep),
         ep_both_ways=_hidden(ep_total, computed, 1.0 - COMMUNICATION_CORES),
-        # operations that the host launches: a third more with recomputation, more with collectives
-        host=(c.host * (1.0 + 0.35 * again[0] + 0.4 * (s.tp > 1)) + moe * c.moe_host)
-        * (1.0 - s.graphs),
+        host=_host_time(s, c, again[0], moe, local, rates),
         forward_share=(dense + core + elementwise + routing + experts) / computed,
         weight_share=(1.0 - s.frozen) * (dense + experts) / computed,
         head=head + loss,

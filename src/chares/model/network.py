@@ -43,6 +43,7 @@ class Links:
     out_latency: Num
     congestion: Num
     all_to_all: Num
+    all_to_all_out: Num
 
     @classmethod
     def of(cls, hardware: Hardware, calibration: Calibration) -> Links:
@@ -54,6 +55,7 @@ class Links:
             calibration.out_latency,
             calibration.congestion,
             1.0 / calibration.all_to_all,
+            1.0 / calibration.all_to_all_out,
         )
 
 
@@ -82,7 +84,7 @@ def exchange_time(volume: Num, group: Group, links: Links, dedup: Num = 1.0) -> 
     domain are sent once (DeepEP); the rest is copied inside.
     """
     doublings = np.log2(group.outer)
-    slow = (1.0 + links.congestion * doublings) * links.all_to_all
+    slow = (1.0 + links.congestion * doublings) * links.all_to_all_out
     inside = volume * (group.inner - 1.0) / group.inner * links.up * links.all_to_all
     outside = volume * (1.0 - 1.0 / group.outer) * dedup * links.out * slow
     steps = (group.inner > 1) * links.up_latency + doublings * links.out_latency

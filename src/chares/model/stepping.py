@@ -106,7 +106,7 @@ def step_of(layers: Layers, shape: Shape, s: Strategy, hardware: Hardware, c: Ca
     }
     before = sum(parts.values())
     nodes = np.maximum(1.0, s.n_chips / np.maximum(hardware.node_size, hardware.scale_up_size))
-    straggler = before * c.straggler * np.log2(nodes)
+    straggler = before * (c.straggler * np.log2(nodes) + s.hindered)
     total = before + straggler
     flops = layers.flops * s.global_batch * s.seq_len
     rate = flops / (total * s.n_chips)
@@ -202,12 +202,14 @@ def layer_seconds(a: Layers, s: Strategy, hardware: Hardware, c: Calibration) ->
 
 
 def accumulation(a: Layers, s: Strategy, c: Calibration, hardware: Hardware) -> Num:
-    """Seconds in which a layer's gradients of a micro-batch are added to their sum in memory."""
+    """Seconds in which a layer's gradients of a micro-batch are added to their sum in memory, and
+    to the wide copy of it where there is one."""
     own = np.asarray(s.zero) < 3
     # a term that does not vary stays clear of the axis of ZeRO, which the search relies on
     kept: Any = float(own.all()) if own.all() or not own.any() else own
     count = (a.dense_parameters + a.expert_parameters) * kept
-    seconds: Num = count * 2.0 * s.gradient_bytes / (hardware.memory_bandwidth * c.memory)
+    width = s.gradient_bytes + s.gradient_copy_bytes
+    seconds: Num = count * 2.0 * width / (hardware.memory_bandwidth * c.memory)
     return seconds
 
 
@@ -265,16 +267,16 @@ def gradients(
     experts = stage_layers * a.expert_parameters
     expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
     expert_group = Group.place(expert_ranks, s.ep * s.etp, domain)
-    gradient, weight = s.gradient_bytes, s.gather_bytes
+    zero = np.asarray(s.zero)
+    (gradient, twice), weight = _reduced(s, zero), s.gather_bytes
     many, some = ranks > 1, expert_ranks > 1
     replicas = np.where(
         ranks > shard, 2.0 * gather_time(dense * gradient / shard, across, links), 0
     )
     gather = many * gather_time(dense * weight, inside, links)
-    scatter = many * gather_time(dense * gradient, inside, links)
+    scatter = many * twice * gather_time(dense * gradient, inside, links)
     expert_gather = some * gather_time(experts * weight, expert_group, links)
-    expert_scatter = some * gather_time(experts * gradient, expert_group, links)
-    zero = np.asarray(s.zero)
+    expert_scatter = some * twice * gather_time(experts * gradient, expert_group, links)
     overlap = c.overlap_dp * s.overlap_dp
     # once a step: behind the last micro-batch's backward, and the first one's forward
     reduce = scatter + expert_scatter + replicas
@@ -298,6 +300,16 @@ def gradients(
     local = dense / owners + experts / expert_owners
     traffic = local * (2.0 * s.optimizer_bytes + 2.0 * s.gradient_bytes + s.weight_bytes)
     return dp, traffic / (hardware.memory_bandwidth * c.memory)
+
+
+def _reduced(s: Strategy, zero: Num) -> tuple[Num, Num]:
+    """Bytes of a gradient as it is reduced, and how often it crosses. Gradients that are kept twice
+    are all-reduced as their wide copy, with ZeRO 1 too (DeepSpeed's pipeline engine,
+    `_bf16_reduce_grads`)."""
+    if not np.any(copied := np.greater(s.gradient_copy_bytes, 0)):
+        return s.gradient_bytes, 1.0
+    width: Num = np.where(copied, s.gradient_copy_bytes, s.gradient_bytes)
+    return width, np.where(copied & np.greater(zero, 0), 2.0, 1.0)
 
 
 def parts_of(step: Step) -> dict[str, Num]:

@@ -92,6 +92,8 @@ class Strategy:
     fused: Num = 1.0  # 1: fused elementwise kernels (Transformer Engine, torch.compile, XLA)
     blocking: Num = 0.0  # 1: the host waits for each kernel before the next (CUDA_LAUNCH_BLOCKING)
     graphs: Num = 0.0  # share of kernel launches taken off the host (CUDA graphs, XLA)
+    expert_loop: Num = 0.0  # 1: the host goes through the local experts (GroupedLinear of TE)
+    hindered: Num = 0.0  # share by which a machine not yet set up well is slower
     compiled: Num = 0.0  # 1: the step is one program (XLA), whose buffers live while they are used
     lean_loss: Num = 0.0  # 1: a fused cross entropy that works in place of the logits
     dispatch_bytes: Num = 2.0  # per element of a token on its way to the experts (1: fp8 dispatch)
