@@ -205,6 +205,29 @@ def test_a_hindered_machine_is_slower_by_its_share() -> None:
     assert straggler[0].straggler == pytest.approx(0.0, abs=1e-9)
 
 
+def test_eager_kernels_of_llama_move_each_operation_s_bytes() -> None:
+    c = Calibration()
+    job = Strategy(dp=8, micro_batch=2, seq_len=8192, global_batch=16)
+    llama, gpt = Shape(32, 4096, 32, 8, 128, 14336, 128256), replace(GPT3, n_heads=96)
+
+    def bytes_of(shape: Shape, fused: float) -> float:
+        s = replace(job, fused=fused)
+        layer = layer_times(shape, s, H100, c)
+        return float(layer.elementwise / 2.5 / c.passes * 3.35e12 * c.memory / (2 * 8192))
+
+    # LlamaRMSNorm: to 32 bits (r2 w4), square (r4 w4), mean (r4), scale (r4 w4), back (r4 w2),
+    # weight (r2 w2); x + y; rotation as complex numbers; silu(gate) * up
+    norm, add = (2 + 4) + (4 + 4) + 4 + (4 + 4) + (4 + 2) + (2 + 2), 2 + 2 + 2
+    rotation, gate = (2 + 4) + (4 + 4) + (4 + 2), (2 + 2) + (2 + 2 + 2)
+    eager = 2 * (norm + add) * 4096 + rotation * (4096 + 1024) + gate * 14336
+    assert bytes_of(llama, 0.0) == pytest.approx(eager)
+    assert 2.5 < bytes_of(llama, 0.0) / bytes_of(llama, 1.0) < 3.5
+    assert bytes_of(gpt, 0.0) == pytest.approx(c.unfused * bytes_of(gpt, 1.0))
+    mixed = layer_times(llama, replace(job, fused=np.array([0.0, 1.0])), H100, c).elementwise
+    alone = [layer_times(llama, replace(job, fused=f), H100, c).elementwise for f in (0.0, 1.0)]
+    assert mixed == pytest.approx(np.array(alone))
+
+
 def test_frozen_weights_save_their_gradients() -> None:
     job = replace(JOB, tp=1, pp=1, dp=64, gradient_bytes=0.1, optimizer_bytes=0.1)
     whole, frozen = (

@@ -34,7 +34,7 @@ class Calibration:
     unaligned: Num = 16.0  # times longer for unfused attention, heads not a multiple of 8 wide
     memory: Num = 0.75  # of the memory bandwidth
     passes: Num = 1.0  # memory traffic of elementwise operations against the fused minimum
-    unfused: Num = 1.6  # times more where elementwise kernels are not fused
+    unfused: Num = 1.6  # times more where elementwise kernels of GPT's kind are not fused
     cast: Num = 1.0  # memory traffic of casts to 8 and 4 bits against the fused minimum
     grouped: Num = 0.85  # speed of grouped expert GEMMs against plain ones
     imbalance: Num = 1.05  # load of the busiest expert rank against the mean

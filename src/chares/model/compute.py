@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chares.model.shape import LATENT
 from chares.model.strategy import OPERAND_BITS
 
 if TYPE_CHECKING:
     from chares.ledger import Num
     from chares.model.calibration import Calibration
     from chares.model.hardware import Hardware
+    from chares.model.shape import Shape
 
 
 #: tiles of the output that one core computes, and the speed of their kernels against the first's
@@ -105,3 +107,11 @@ def attended(seq_len: Num, window: Num, share: Num) -> Num:
     full = 0.5 * (seq_len + 1.0)
     w = np.minimum(np.where(np.asarray(window) > 0, window, seq_len), seq_len)
     return full + share * (w * (1.0 - 0.5 * w / seq_len) - 0.5 * seq_len)
+
+
+def attention_dimensions(shape: Shape) -> tuple[Num, Num, Num]:
+    """Width of the query and of the value (all heads), and whether attention is latent."""
+    latent = np.asarray(shape.attention) == LATENT
+    d_query = np.where(latent, shape.d_nope + shape.d_rope, shape.d_head)
+    d_value = np.where(latent, shape.d_v, shape.d_head)
+    return shape.n_heads * d_query, shape.n_heads * d_value, latent

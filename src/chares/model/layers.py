@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chares.model.compute import Rates, attended, cut_gemm_time, gemm_time
+from chares.model.compute import Rates, attended, attention_dimensions, cut_gemm_time, gemm_time
+from chares.model.elementwise import elementwise_time
 from chares.model.network import Group, Links, exchange_time, gather_time
-from chares.model.shape import LATENT
 from chares.model.strategy import FULL, RECOMPUTED, ULYSSES
 
 if TYPE_CHECKING:
@@ -91,14 +91,6 @@ class _Projections:
     inputs: Num  # elements per token that are cast to the operand format
 
 
-def _attention_dimensions(shape: Shape) -> tuple[Num, Num, Num]:
-    """Width of the query (all heads), of the value, and the parameters of the projections."""
-    latent = np.asarray(shape.attention) == LATENT
-    d_query = np.where(latent, shape.d_nope + shape.d_rope, shape.d_head)
-    d_value = np.where(latent, shape.d_v, shape.d_head)
-    return shape.n_heads * d_query, shape.n_heads * d_value, latent
-
-
 def _latent_time(shape: Shape, tokens: Num, tp: Num, rates: Rates) -> tuple[Num, Num]:
     """Seconds and parameters (per rank) of the projections of latent attention.
 
@@ -127,7 +119,7 @@ def _latent_time(shape: Shape, tokens: Num, tp: Num, rates: Rates) -> tuple[Num,
 def _projections(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> _Projections:
     h, tp = shape.d_model, s.tp
     flop, size = rates.linear, rates.linear_bytes
-    _, d_out, latent = _attention_dimensions(shape)
+    _, d_out, latent = attention_dimensions(shape)
     kv = np.maximum(shape.n_kv_heads / tp, 1.0)  # key and value heads are copied when tp exceeds
     qkv = (shape.n_heads / tp + 2.0 * kv) * shape.d_head
     share = IN_PIECES * np.greater(s.overlap_tp, 0) * np.greater(tp, 1)
@@ -199,7 +191,7 @@ def _core(shape: Shape, s: Strategy, tokens: Num, rates: Rates, c: Calibration) 
     wide, and its scores through memory.
     """
     backward = c.attention_backward
-    d_qk, d_v, _ = _attention_dimensions(shape)
+    d_qk, d_v, _ = attention_dimensions(shape)
     heads = shape.n_heads / s.tp
     span = attended(s.seq_len, shape.window, shape.window_layers / shape.n_layers)
     width = (d_qk + d_v) / s.tp
@@ -216,31 +208,6 @@ def _core(shape: Shape, s: Strategy, tokens: Num, rates: Rates, c: Calibration) 
         np.where(flash, fused, square + 6.0 * scores),
         np.where(flash, 2.5 / backward * fused, 2.0 * square + 8.0 * scores),
     )
-
-
-def _elementwise(
-    shape: Shape, s: Strategy, tokens: Num, c: Calibration, moe: Num, inputs: Num, rates: Rates
-) -> tuple[Num, Num]:
-    """Forward seconds of norms, residuals, rotary embedding, activation and casts; of routing.
-
-    Bytes per token: 16 per model dimension (two norms, two residual sums in 16 bits), 4 per
-    element of query and key, 2 (2 + gated) per FFN element. Replicated over tensor ranks without
-    sequence parallelism.
-    """
-    d_qk, d_v, _ = _attention_dimensions(shape)
-    split = np.where(np.asarray(s.sp) > 0, 1.0 / s.tp, 1.0)
-    ff = (1.0 - moe) * shape.d_ff + moe * (shape.d_shared + shape.top_k * shape.d_expert)
-    wide = 16.0 * shape.d_model * split
-    narrow = (8.0 * d_qk + 2.0 * (2.0 + shape.gated) * ff) / s.tp
-    unfused = c.passes * np.where(np.asarray(s.fused) > 0, 1.0, c.unfused)
-    cast = np.where(rates.linear_bytes < 2.0, 4.0 * c.cast, 0.0) * (
-        2.0 * shape.d_model + (d_v + ff) / s.tp
-    )
-    seconds = tokens * ((wide + narrow) * unfused + cast) * rates.byte
-    local = tokens / s.tp * s.etp
-    routed = local * shape.top_k * shape.d_model * 8.0  # permute and unpermute, read and write
-    scores = tokens * split * shape.n_experts * 24.0
-    return seconds, moe * (routed + scores) * c.permute * rates.byte
 
 
 def _hidden(communication: Num, work: Num, overlap: Num) -> Num:
@@ -266,7 +233,7 @@ def _tensor_time(
 def _context_time(shape: Shape, s: Strategy, tokens: Num, domain: Num, links: Links) -> Num:
     """Forward seconds of context-parallel communication: keys and values of the other ranks, or
     four all-to-alls of query, key, value and output (Ulysses)."""
-    d_qk, d_v, latent = _attention_dimensions(shape)
+    d_qk, d_v, latent = attention_dimensions(shape)
     kv_heads = np.where(latent, shape.n_heads, shape.n_kv_heads) / shape.n_heads
     group = Group.place(s.cp, s.tp, domain)
     keys = 2.0 * tokens * np.maximum((d_qk + d_v) * kv_heads / s.tp, 1.0)
@@ -320,7 +287,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     down = last / (2.0 + shape.gated)  # of the FFN's GEMMs
     p = _projections(shape, s, tokens, rates)
     core, core_back = _core(shape, s, tokens, rates, c)
-    elementwise, routing = _elementwise(shape, s, tokens, c, moe, p.inputs, rates)
+    elementwise, routing = elementwise_time(shape, s, tokens, c, moe, p.inputs, rates)
     ffn = (1.0 - moe) * p.ffn + moe * p.shared
     local = np.maximum(1.0, shape.n_experts / s.ep)  # a single expert is a plain GEMM
     experts = moe * p.experts * c.imbalance / c.grouped ** (1.0 - 1.0 / local)
@@ -375,7 +342,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
 def model_flops(shape: Shape, seq_len: Num, frozen: Num = 0.0) -> Num:
     """Model FLOPs per token, forward and backward: 6 per weight that the token meets (4 where it is
     ``frozen``), and causal attention (half the square; windows counted as they are)."""
-    d_qk, d_v, latent = _attention_dimensions(shape)
+    d_qk, d_v, latent = attention_dimensions(shape)
     h, up = shape.d_model, 1.0 + shape.gated
     qkv = h * (shape.n_heads + 2.0 * shape.n_kv_heads) * shape.d_head
     compressed = np.asarray(shape.q_lora_rank) > 0

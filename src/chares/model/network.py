@@ -59,17 +59,17 @@ class Links:
         )
 
 
-def gather_time(volume: Num, group: Group, links: Links, calls: Num = 1.0) -> Num:
+def gather_time(volume: Num, group: Group, links: Links) -> Num:
     """Seconds of an all-gather (or reduce-scatter) whose result has ``volume`` bytes per rank.
 
     Inside: (i-1)/g of the volume over the scale-up links; outside: (o-1)/o of it, shared by the
-    inner members' NICs. Each of the ``calls`` it is cut into walks the ring of domains once.
+    inner members' NICs. It walks the ring of domains once: buckets hide each other's steps.
     """
     slow = 1.0 + links.congestion * np.log2(group.outer)
     inside = volume * (group.inner - 1.0) / group.inner * links.up
     outside = volume * (1.0 - 1.0 / group.outer) / group.inner * links.out * slow
     steps = (group.inner > 1.0) * links.up_latency + (group.outer - 1.0) * links.out_latency
-    return inside + outside + calls * steps
+    return inside + outside + steps
 
 
 def reduce_time(volume: Num, group: Group, links: Links) -> Num:

@@ -220,6 +220,7 @@ def schedule_of(text: str) -> int:
 def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
     """Overlap of tp, dp, pp and ep; fused kernels; share of launches off the host; dedup."""
     low = notes.lower()
+    text = f"{low} {framework.lower()}"
     core = family == "megatron-core"
     named = "overlap_" in low or "tp_comm" in low
     tp = ("tp_comm_overlap" in low or "async" in low or "tp/dp/pp" in low) or (
@@ -230,7 +231,8 @@ def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
     pp = core and ("p2p" in low or "tp/dp/pp" in low or not named)
     ep = "a2a overlap" in low or "alltoall overlap" in low or "dualpipe" in low
     compiled = "compile" in low and "no compile" not in low
-    fused = core or family == "jax" or compiled or family in OWN_STACKS
+    kernels = re.search(r"liger|unsloth|fused (?:kernel|rms|norm|elementwise|op)", text)
+    fused = core or family == "jax" or compiled or family in OWN_STACKS or kernels is not None
     if family == "jax" or "full_iteration" in low:
         graphs = 0.95
     elif "cuda graph" in low:
