@@ -23,7 +23,7 @@ EAGER = (2.0 * 36.0 + 2.0 * 6.0, 20.0, 10.0)
 
 
 def elementwise_time(
-    shape: Shape, s: Strategy, tokens: Num, c: Calibration, moe: Num, inputs: Num, rates: Rates
+    shape: Shape, s: Strategy, tokens: Num, c: Calibration, moe: Num, rates: Rates
 ) -> tuple[Num, Num]:
     """Forward seconds of norms, residuals, rotary embedding, activation and casts; of routing.
 

@@ -88,7 +88,6 @@ class _Projections:
     ffn_parameters: Num
     expert_parameters: Num  # on this accelerator
     shared_parameters: Num
-    inputs: Num  # elements per token that are cast to the operand format
 
 
 def _latent_time(shape: Shape, tokens: Num, tp: Num, rates: Rates) -> tuple[Num, Num]:
@@ -142,14 +141,12 @@ def _projections(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> _Proje
     expert_parameters: Num = 0.0
     shared: Num = 0.0
     shared_parameters: Num = 0.0
-    inputs: Num = 0.0
     if np.any(np.asarray(shape.n_experts) > 0):
         experts, expert_parameters = _expert_time(shape, s, tokens, rates)
         d_shared = shape.d_shared / tp
         shared = product(up * d_shared, h) + product(h, d_shared)
         shared = np.where(np.asarray(shape.d_shared) > 0, shared, 0.0)
         shared_parameters = (up + 1.0) * h * d_shared
-        inputs = shape.top_k * (h + shape.d_expert)
     return _Projections(
         seconds,
         ffn,
@@ -159,7 +156,6 @@ def _projections(shape: Shape, s: Strategy, tokens: Num, rates: Rates) -> _Proje
         (up + 1.0) * h * ff,
         expert_parameters,
         shared_parameters,
-        inputs,
     )
 
 
@@ -287,7 +283,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     down = last / (2.0 + shape.gated)  # of the FFN's GEMMs
     p = _projections(shape, s, tokens, rates)
     core, core_back = _core(shape, s, tokens, rates, c)
-    elementwise, routing = elementwise_time(shape, s, tokens, c, moe, p.inputs, rates)
+    elementwise, routing = elementwise_time(shape, s, tokens, c, moe, rates)
     ffn = (1.0 - moe) * p.ffn + moe * p.shared
     local = np.maximum(1.0, shape.n_experts / s.ep)  # a single expert is a plain GEMM
     experts = moe * p.experts * c.imbalance / c.grouped ** (1.0 - 1.0 / local)
