@@ -228,6 +228,19 @@ def test_eager_kernels_of_llama_move_each_operation_s_bytes() -> None:
     assert mixed == pytest.approx(np.array(alone))
 
 
+def test_tensor_parallel_inputs_are_gathered_in_8_bits() -> None:
+    quiet = replace(JOB, overlap_tp=0.0)
+
+    def exposed(precision: str, sp: float = 1.0) -> float:
+        job = replace(quiet, sp=sp, precision=PRECISIONS.index(precision))
+        return float(layer_times(GPT3, job, H100, Calibration(up_latency=1e-12)).tp_exposed)
+
+    # a gather and a scatter: 2 + 2 bytes, and 1 + 2
+    assert exposed("fp8") / exposed("bf16") == pytest.approx(3 / 4)
+    assert exposed("nvfp4") == exposed("fp8")
+    assert exposed("fp8", sp=0.0) == exposed("bf16", sp=0.0) == pytest.approx(exposed("bf16"))
+
+
 def test_frozen_weights_save_their_gradients() -> None:
     job = replace(JOB, tp=1, pp=1, dp=64, gradient_bytes=0.1, optimizer_bytes=0.1)
     whole, frozen = (

@@ -15,7 +15,7 @@ import numpy as np
 from chares.model.compute import Rates, attended, attention_dimensions, cut_gemm_time, gemm_time
 from chares.model.elementwise import elementwise_time
 from chares.model.network import Group, Links, exchange_time, gather_time
-from chares.model.strategy import FULL, RECOMPUTED, ULYSSES
+from chares.model.strategy import FULL, OPERAND_BITS, RECOMPUTED, ULYSSES
 
 if TYPE_CHECKING:
     from chares.ledger import Num
@@ -215,9 +215,16 @@ def _tensor_time(
     shape: Shape, s: Strategy, tokens: Num, moe: Num, domain: Num, links: Links
 ) -> Num:
     """Forward seconds of tensor-parallel communication: two all-reduces of a dense layer, one in
-    a layer with experts unless these are split too (Shoeybi 2019; Korthikanti 2022, 4.2)."""
+    a layer with experts unless these are split too (Shoeybi 2019; Korthikanti 2022, 4.2).
+
+    With sequence parallelism an all-reduce is a gather of inputs, in 8 bits where the operands have
+    8 or 4 (Transformer Engine, distributed.py, `_all_gather_fp8`; torchtitan, docs/float8.md; in 4
+    assumed), and a scatter of sums in 16 bits.
+    """
     volume = 2.0 * tokens * shape.d_model
-    one = 2.0 * gather_time(volume, Group.place(s.tp, 1.0, domain), links) * (s.tp > 1)
+    operand = np.maximum(OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 16.0, 0.5)
+    halves = 1.0 + np.where(np.greater(s.sp, 0), operand, 1.0)
+    one = halves * gather_time(volume, Group.place(s.tp, 1.0, domain), links) * (s.tp > 1)
     expert = 2.0 * gather_time(
         volume * shape.top_k * s.etp / s.tp, Group.place(s.etp, 1.0, domain), links
     )
