@@ -354,8 +354,9 @@ def test_a_number_is_never_cut_however_narrow_the_terminal(width: int) -> None:
 
     columns = [f"a rather long heading {i}" for i in range(12)]
     row = {c: {"value": 1, "shown": f"123,4{i:02} s"} for i, c in enumerate(columns)}
-    table = {"id": "t", "title": "T", "fold": False, "rows": [row],
-             "columns": [{"key": c, "label": c, "unit": ""} for c in columns]}  # fmt: skip
+    heads = [("rank", "#"), *((c, c) for c in columns)]
+    table = {"id": "t", "title": "T", "fold": False, "rows": [row | {"rank": "10"}],
+             "columns": [{"key": k, "label": label, "unit": ""} for k, label in heads]}  # fmt: skip
     section = {"title": "S", "notes": [], "tables": [table], "charts": []}
     outline = {"name": "n", "lang": "en", "as_of": "2025-01-01", "known_by": None, "answer": [],
                "warnings": [], "sections": [section], "claims": [], "sources": [], "assumed": [],
@@ -363,3 +364,4 @@ def test_a_number_is_never_cut_however_narrow_the_terminal(width: int) -> None:
     text = StringIO()
     print_outline(outline, text, width)
     assert all(cell["shown"] in text.getvalue() for cell in row.values())
+    assert re.search(r"^ *10 ", text.getvalue(), re.MULTILINE)

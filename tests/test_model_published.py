@@ -11,6 +11,7 @@ from chares.facts import load, read_table
 from chares.model import strategy as st
 from chares.model.cells import read_rows
 from chares.model.predictions import predict_rows, prediction_table
+from chares.model.published import prepare
 from chares.model.validation import (
     grouped_error,
     measured_step_time,
@@ -19,6 +20,7 @@ from chares.model.validation import (
 )
 from chares.model.wording import (
     family_of,
+    flags_of,
     hindered_by,
     launches_block,
     precision_of,
@@ -86,6 +88,37 @@ def test_whose_launches_block() -> None:
     assert not launches_block(bigscience, "2021-10", "")  # on V100, before the hangs
     assert not launches_block("Megatron-DeepSpeed", "2023-01", "1F1B")
     assert launches_block("Megatron-LM", "2023-01", "CUDA_LAUNCH_BLOCKING=1")
+
+
+def test_what_a_row_of_a_framework_brings_along() -> None:
+    job = {
+        "accelerator": "A100-SXM-80GB", "n_accel": "384", "model_name": "BLOOM-176B", "tp": "4",
+        "pp": "12", "dp": "8", "micro_batch": "2", "global_batch": "2048", "seq_len": "2048",
+    }  # fmt: skip
+    bloom = {"framework": "Megatron-DeepSpeed (BigScience)", "precision": "bf16"}
+    rows = [
+        job | bloom | {"published": "2022-02-20"},
+        job | bloom | {"published": "2022-02-28"},
+        job | bloom | {"published": "2022-02-28", "precision": "fp16"},
+        job | {"framework": "NeMo 25.02", "published": "2025-02"},
+        job | {"framework": "torchtitan (PyTorch)", "published": "2025-02"},
+    ]
+    s = prepare(rows, load()).strategy
+    assert s.hindered.tolist() == [0.05, 0, 0, 0, 0]
+    assert s.gradient_copy_bytes.tolist() == [0, 4, 0, 0, 0]
+    assert s.expert_loop.tolist() == [0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("notes", "fused"),
+    [
+        ("torch.compile; FSDP2", 1), ("FSDP2", 0), ("no compile", 0), ("Liger kernels", 1),
+        ("fused RMSNorm", 1), ("fused kernels", 1), ("no fused kernels", 0),
+        ("unfused kernels", 0), ("non-fused norm", 0), ("fused optimizer", 0),
+    ],
+)  # fmt: skip
+def test_whose_elementwise_kernels_are_fused(notes: str, fused: int) -> None:
+    assert flags_of(notes, "fsdp", "PyTorch FSDP")[4] == fused
 
 
 def test_whose_machine_was_not_yet_set_up_well() -> None:

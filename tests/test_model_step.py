@@ -182,7 +182,7 @@ def test_gradients_kept_twice_are_added_and_reduced_as_their_wide_copy() -> None
     one, two = (predict(GPT3, job, H100, quiet) for job in (bare, copied))
     # reduce-scatter of 2 bytes and all-gather of 2, against all-reduce of 4 and all-gather of 2
     assert two.breakdown.dp / one.breakdown.dp == pytest.approx((2 * 4 + 2) / (2 + 2))
-    # each micro-batch: read and written, 2 bytes more often than not, then 4 as well
+    # each micro-batch the copy is read and written as well
     weights = 12 * (12 * 12288**2 + 2 * 12288 * 8) / 8  # of 12 layers on 8 tensor ranks
     traffic = 64 * weights * 2 * 4.0
     more = two.breakdown.elementwise - one.breakdown.elementwise
@@ -208,11 +208,10 @@ def test_a_hindered_machine_is_slower_by_its_share() -> None:
 def test_eager_kernels_of_llama_move_each_operation_s_bytes() -> None:
     c = Calibration()
     job = Strategy(dp=8, micro_batch=2, seq_len=8192, global_batch=16)
-    llama, gpt = Shape(32, 4096, 32, 8, 128, 14336, 128256), replace(GPT3, n_heads=96)
+    llama = Shape(32, 4096, 32, 8, 128, 14336, 128256)
 
-    def bytes_of(shape: Shape, fused: float) -> float:
-        s = replace(job, fused=fused)
-        layer = layer_times(shape, s, H100, c)
+    def bytes_of(shape: Shape, fused: float, **fields: float) -> float:
+        layer = layer_times(shape, replace(job, fused=fused, **fields), H100, c)
         return float(layer.elementwise / 2.5 / c.passes * 3.35e12 * c.memory / (2 * 8192))
 
     # LlamaRMSNorm: to 32 bits (r2 w4), square (r4 w4), mean (r4), scale (r4 w4), back (r4 w2),
@@ -222,7 +221,17 @@ def test_eager_kernels_of_llama_move_each_operation_s_bytes() -> None:
     eager = 2 * (norm + add) * 4096 + rotation * (4096 + 1024) + gate * 14336
     assert bytes_of(llama, 0.0) == pytest.approx(eager)
     assert 2.5 < bytes_of(llama, 0.0) / bytes_of(llama, 1.0) < 3.5
-    assert bytes_of(gpt, 0.0) == pytest.approx(c.unfused * bytes_of(gpt, 1.0))
+    assert bytes_of(llama, 0.0, tp=4, sp=1) == pytest.approx(eager / 4)
+    replicated = 2 * (norm + add) * 4096
+    assert bytes_of(llama, 0.0, tp=4, sp=0) == pytest.approx(replicated + (eager - replicated) / 4)
+    assert bytes_of(GPT3, 0.0) == pytest.approx(c.unfused * bytes_of(GPT3, 1.0))
+    # latent attention rotates 64 of each head, and one key of 64 for all
+    latent = Shape(
+        61, 7168, 128, 128, 128, 18432, 129280, attention=1, q_lora_rank=1536, kv_lora_rank=512,
+        d_nope=128, d_rope=64, d_v=128,
+    )  # fmt: skip
+    eager = 2 * (norm + add) * 7168 + rotation * (128 + 1) * 64 + gate * 18432
+    assert bytes_of(latent, 0.0) == pytest.approx(eager)
     mixed = layer_times(llama, replace(job, fused=np.array([0.0, 1.0])), H100, c).elementwise
     alone = [layer_times(llama, replace(job, fused=f), H100, c).elementwise for f in (0.0, 1.0)]
     assert mixed == pytest.approx(np.array(alone))
@@ -233,10 +242,12 @@ def test_tensor_parallel_inputs_are_gathered_in_8_bits() -> None:
 
     def exposed(precision: str, sp: float = 1.0) -> float:
         job = replace(quiet, sp=sp, precision=PRECISIONS.index(precision))
-        return float(layer_times(GPT3, job, H100, Calibration(up_latency=1e-12)).tp_exposed)
+        return float(layer_times(GPT3, job, H100, c).tp_exposed)
 
-    # a gather and a scatter: 2 + 2 bytes, and 1 + 2
-    assert exposed("fp8") / exposed("bf16") == pytest.approx(3 / 4)
+    c = Calibration()
+    launched = 2 * 2 * 2 * c.up_latency  # both ways, two all-reduces, a gather and a scatter each
+    moved = [exposed(p) - launched for p in ("bf16", "fp8")]
+    assert moved[1] / moved[0] == pytest.approx((1 + 2) / (2 + 2))
     assert exposed("nvfp4") == exposed("fp8")
     assert exposed("fp8", sp=0.0) == exposed("bf16", sp=0.0) == pytest.approx(exposed("bf16"))
 

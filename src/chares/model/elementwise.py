@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: per model dimension two norms in 32 bits (cast 6, square 8, mean 4, scale 8, cast 6, weight 4)
 #: and two residual sums (6); per element of query and key (cast 6, rotate 8, cast 6); per FFN
 #: element (SiLU 4, product 6). A gated FFN stands for RMSNorm and rotary embedding.
-EAGER = (2.0 * 36.0 + 2.0 * 6.0, 20.0, 10.0)
+EAGER_BYTES = (2.0 * 36.0 + 2.0 * 6.0, 20.0, 10.0)
 
 
 def elementwise_time(
@@ -29,17 +29,19 @@ def elementwise_time(
 
     Bytes per token: 16 per model dimension (two norms, two residual sums in 16 bits), 4 per
     element of query and key, 2 (2 + gated) per FFN element. Replicated over tensor ranks without
-    sequence parallelism. Not fused: `EAGER` where the FFN is gated, `unfused` times as much
+    sequence parallelism. Not fused: `EAGER_BYTES` where the FFN is gated, `unfused` times as much
     elsewhere.
     """
-    d_qk, d_v, _ = attention_dimensions(shape)
+    d_qk, d_v, latent = attention_dimensions(shape)
     split = np.where(np.asarray(s.sp) > 0, 1.0 / s.tp, 1.0)
     ff = (1.0 - moe) * shape.d_ff + moe * (shape.d_shared + shape.top_k * shape.d_expert)
     moved = 16.0 * shape.d_model * split + (8.0 * d_qk + 2.0 * (2.0 + shape.gated) * ff) / s.tp
     if not np.all(np.asarray(s.fused) > 0):
-        norm, rotary, gate = EAGER
+        norm, rotary, gate = EAGER_BYTES
         keys = d_qk * shape.n_kv_heads / shape.n_heads
-        llama = norm * shape.d_model * split + (rotary * (d_qk + keys) + gate * ff) / s.tp
+        # latent attention rotates d_rope of each head, and one key that all tensor ranks hold
+        turned = np.where(latent, shape.d_rope * (shape.n_heads / s.tp + 1.0), (d_qk + keys) / s.tp)
+        llama = norm * shape.d_model * split + rotary * turned + gate * ff / s.tp
         eager = np.where(np.greater(shape.gated, 0), llama, c.unfused * moved)
         moved = np.where(np.asarray(s.fused) > 0, moved, eager)
     cast = np.where(rates.linear_bytes < 2.0, 4.0 * c.cast, 0.0) * (

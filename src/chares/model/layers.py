@@ -78,7 +78,7 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class _Projections:
-    """Forward time, parameters and element counts of a layer's linear parts."""
+    """Forward time and parameters of a layer's linear parts."""
 
     attention: Num  # s, query, key, value and output projections
     ffn: Num
@@ -222,15 +222,22 @@ def _tensor_time(
     assumed), and a scatter of sums in 16 bits.
     """
     volume = 2.0 * tokens * shape.d_model
-    operand = np.maximum(OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 16.0, 0.5)
-    halves = 1.0 + np.where(np.greater(s.sp, 0), operand, 1.0)
-    one = halves * gather_time(volume, Group.place(s.tp, 1.0, domain), links) * (s.tp > 1)
+    group = Group.place(s.tp, 1.0, domain)
+    gathered = gather_time(_gathered_width(s) * volume, group, links)
+    one = (gathered + gather_time(volume, group, links)) * (s.tp > 1)
     expert = 2.0 * gather_time(
         volume * shape.top_k * s.etp / s.tp, Group.place(s.etp, 1.0, domain), links
     )
     has_shared = np.asarray(shape.d_shared) > 0
     in_moe = np.where(has_shared, one, 0.0) + np.where(np.asarray(s.etp) > 1, expert, 0.0)
     return one + (1.0 - moe) * one + moe * in_moe
+
+
+def _gathered_width(s: Strategy) -> Num:
+    """Bytes of what tensor ranks gather of each other's inputs, against 16 bits."""
+    operand = np.maximum(OPERAND_BITS[np.asarray(s.precision, dtype=np.intp)] / 16.0, 0.5)
+    width: Num = np.where(np.greater(s.sp, 0), operand, 1.0)
+    return width
 
 
 def _context_time(shape: Shape, s: Strategy, tokens: Num, domain: Num, links: Links) -> Num:
@@ -263,15 +270,15 @@ def _expert_exchange(shape: Shape, s: Strategy, tokens: Num, domain: Num, links:
     return both
 
 
-def _host_time(s: Strategy, c: Calibration, again: Num, moe: Num, local: Num, rates: Rates) -> Num:
+def _host_time(s: Strategy, c: Calibration, again: Any, moe: Num, local: Num, rates: Rates) -> Num:
     """Seconds in which the host launches a layer's operations: a third more with recomputation,
     more with collectives. ``local`` experts whose products are launched one by one come on top;
-    only a graph of the whole iteration holds them."""
+    only a graph of the whole iteration holds them. ``again``: what is recomputed (`RECOMPUTED`)."""
     split: Any = np.greater(s.tp, 1)
-    plain: Num = c.host * (1.0 + 0.35 * again + 0.4 * split) + moe * c.moe_host
+    plain: Num = c.host * (1.0 + 0.35 * again[0] + 0.4 * split) + moe * c.moe_host
     each: Num = np.where(np.less(rates.linear_bytes, 2.0), c.expert_host, UNCAST * c.expert_host)
     captured: Num = np.where(np.greater_equal(s.graphs, WHOLE_GRAPH), s.graphs, 0.0)
-    loop: Num = moe * s.expert_loop * local * each * (1.0 - captured)
+    loop: Num = moe * s.expert_loop * local * each * (1.0 + 0.35 * again[3]) * (1.0 - captured)
     return plain * (1.0 - s.graphs) + loop
 
 
@@ -305,7 +312,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     core, core_back = core * pieces, core_back * pieces
     attention = core + core_back + again[1] * core
     # backward passes carry the same volume again; key and value gradients come on top
-    tp_total = (2.0 + again[5] - 0.25 * last) * tensor
+    # an early stop leaves out the last scatter of the two gathers and two scatters
+    tp_total = (2.0 + again[5] - 0.5 * last / (1.0 + _gathered_width(s))) * tensor
     cp_total = (3.0 + again[1]) * context
     ep_total = (2.0 + again[6]) * exchange
     expert_total = (passes + again[3]) * experts
@@ -326,7 +334,7 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         cp_exposed=_hidden(cp_total, attention, ring),
         ep_exposed=_hidden(ep_total, computed, overlap_ep),
         ep_both_ways=_hidden(ep_total, computed, 1.0 - COMMUNICATION_CORES),
-        host=_host_time(s, c, again[0], moe, local, rates),
+        host=_host_time(s, c, again, moe, local, rates),
         forward_share=(dense + core + elementwise + routing + experts) / computed,
         weight_share=(1.0 - s.frozen) * (dense + experts) / computed,
         head=head + loss,

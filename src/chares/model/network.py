@@ -62,7 +62,7 @@ class Links:
 def gather_time(volume: Num, group: Group, links: Links) -> Num:
     """Seconds of an all-gather (or reduce-scatter) whose result has ``volume`` bytes per rank.
 
-    Inside: (i-1)/g of the volume over the scale-up links; outside: (o-1)/o of it, shared by the
+    Inside: (i-1)/i of the volume over the scale-up links; outside: (o-1)/o of it, shared by the
     inner members' NICs. It walks the ring of domains once: buckets hide each other's steps.
     """
     slow = 1.0 + links.congestion * np.log2(group.outer)

@@ -247,7 +247,9 @@ class RowReader:
             or (family == "fsdp" and "titan" not in framework)
         )
         bf16 = precision_of(row.get("precision", "")) == st.BF16
-        copy = 4.0 * (family == "megatron-classic" and bf16)
+        # BigScience wrote DeepSpeed's optimizer for bf16 that day (docs/decisions.md)
+        early = "2022-02-01" <= row.get("published", "") < "2022-02-28"
+        copy = 4.0 * (family == "megatron-classic" and bf16 and not early)
         wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
         if fsdp and values["pp"] > 1:

@@ -251,7 +251,8 @@ def gradients(
     """Exposed seconds of data-parallel communication, and seconds of the optimizer, on a stage of
     ``stage_layers`` layers; a micro-batch of ``stage`` seconds may hide some.
 
-    ZeRO 0: all-reduce of the gradients. 1, 2: reduce-scatter, then all-gather of the weights.
+    ZeRO 0: all-reduce of the gradients. 1, 2: reduce-scatter (of gradients kept twice with ZeRO 1:
+    all-reduce, `_reduced`), then all-gather of the weights.
     3: gathers before each forward and backward, a reduce-scatter after it, each micro-batch.
     Groups smaller than dp x cp shard inside and all-reduce across (HSDP).
     """
@@ -298,7 +299,7 @@ def gradients(
     owners = np.where(zero > 0, shard, 1.0)
     expert_owners = np.where(zero > 0, expert_ranks, 1.0)
     local = dense / owners + experts / expert_owners
-    traffic = local * (2.0 * s.optimizer_bytes + 2.0 * s.gradient_bytes + s.weight_bytes)
+    traffic = local * (2.0 * s.optimizer_bytes + 2.0 * gradient + s.weight_bytes)
     return dp, traffic / (hardware.memory_bandwidth * c.memory)
 
 
@@ -309,7 +310,7 @@ def _reduced(s: Strategy, zero: Num) -> tuple[Num, Num]:
     if not np.any(copied := np.greater(s.gradient_copy_bytes, 0)):
         return s.gradient_bytes, 1.0
     width: Num = np.where(copied, s.gradient_copy_bytes, s.gradient_bytes)
-    return width, np.where(copied & np.greater(zero, 0), 2.0, 1.0)
+    return width, np.where(copied & np.equal(zero, 1), 2.0, 1.0)
 
 
 def parts_of(step: Step) -> dict[str, Num]:

@@ -93,15 +93,15 @@ class Strategy:
     blocking: Num = 0.0  # 1: the host waits for each kernel before the next (CUDA_LAUNCH_BLOCKING)
     graphs: Num = 0.0  # share of kernel launches taken off the host (CUDA graphs, XLA)
     expert_loop: Num = 0.0  # 1: the host goes through the local experts (GroupedLinear of TE)
-    hindered: Num = 0.0  # share by which a machine not yet set up well is slower
+    hindered: Num = 0.0  # share by which a machine not yet set up well is slower (as straggler)
     compiled: Num = 0.0  # 1: the step is one program (XLA), whose buffers live while they are used
     lean_loss: Num = 0.0  # 1: a fused cross entropy that works in place of the logits
     dispatch_bytes: Num = 2.0  # per element of a token on its way to the experts (1: fp8 dispatch)
     dedup: Num = 1.0  # 1: the expert all-to-all sends a token once per node (DeepEP, HybridEP)
     # bytes per parameter
     weight_bytes: Num = 2.0
-    gradient_bytes: Num = 4.0  # as kept and reduced
-    gradient_copy_bytes: Num = 0.0  # kept beside them (16-bit gradients beside a 32-bit sum)
+    gradient_bytes: Num = 4.0  # as kept, and as reduced where there is no copy
+    gradient_copy_bytes: Num = 0.0  # kept beside them, and reduced instead: a sum in 32 bits
     optimizer_bytes: Num = 12.0  # fp32 master copy and two Adam moments
     gather_bytes: Num = 2.0  # what ZeRO's parameter all-gather carries
     offload_optimizer: Num = 0.0  # share of the optimizer state kept in host memory

@@ -302,9 +302,9 @@ def _bar(share: float, room: int) -> str:
 
 
 def _room(rows: list[Any], key: str) -> int:
-    """Cells that the numbers of a column take; 0 for a column of text."""
-    if all(str(r.get(key, "")).isdigit() for r in rows):  # a rank
-        return max((_cells(r[key]) for r in rows), default=0)
+    """Cells that the numbers of a column take, or its ranks; 0 for a column of text."""
+    if all(str(r.get(key, "")).isdigit() for r in rows):
+        return max((_cells(str(r[key])) for r in rows), default=0)
     if not all(isinstance(r.get(key), Mapping) for r in rows):
         return 0
     return max((_cells(str(r[key]["shown"])) for r in rows), default=0)
