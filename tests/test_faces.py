@@ -346,40 +346,37 @@ def test_an_amount_of_nothing_or_less_is_refused_by_its_option(
     assert err.startswith(f"error[not-positive]: `{option[1]}` must be above 0, at {option[0]}")
 
 
-@pytest.mark.parametrize("width", [30, 60, 100])
-def test_a_number_is_never_cut_however_narrow_the_terminal(width: int) -> None:
+def printed(table: dict[str, Any], width: int) -> str:
+    """A table alone, on a terminal so wide."""
     from io import StringIO
 
     from chares.report.terminal import print_outline
 
-    columns = [f"a rather long heading {i}" for i in range(12)]
-    row = {c: {"value": 1, "shown": f"123,4{i:02} s"} for i, c in enumerate(columns)}
-    table = {"id": "t", "title": "T", "fold": False, "rows": [row],
-             "columns": [{"key": c, "label": c, "unit": ""} for c in columns]}  # fmt: skip
     section = {"title": "S", "notes": [], "tables": [table], "charts": []}
     outline = {"name": "n", "lang": "en", "as_of": "2025-01-01", "known_by": None, "answer": [],
                "warnings": [], "sections": [section], "claims": [], "sources": [], "assumed": [],
                "not_asked": []}  # fmt: skip
     text = StringIO()
     print_outline(outline, text, width)
-    assert all(cell["shown"] in text.getvalue() for cell in row.values())
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_a_number_is_never_cut_however_narrow_the_terminal(width: int) -> None:
+    columns = [f"a rather long heading {i}" for i in range(12)]
+    row = {c: {"value": 1, "shown": f"123,4{i:02} s"} for i, c in enumerate(columns)}
+    table = {"id": "t", "title": "T", "fold": False, "rows": [row],
+             "columns": [{"key": c, "label": c, "unit": ""} for c in columns]}  # fmt: skip
+    text = printed(table, width)
+    assert all(cell["shown"] in text for cell in row.values())
 
 
 @pytest.mark.parametrize("width", [33, 34, 35, 60])
 def test_a_rank_is_never_cut_either(width: int) -> None:
-    from io import StringIO
-
-    from chares.report.terminal import print_outline
-
     cells = {c: {"value": 1, "shown": "123.45 s"} for c in "abc"}  # 3 x 8, gaps, and the rank: 35
     table = {"id": "t", "title": "T", "fold": False,
              "rows": [{"rank": str(i)} | cells for i in range(1, 11)],
              "columns": [{"key": k, "label": k[0], "unit": ""}
                          for k in ("rank", *cells)]}  # fmt: skip
-    section = {"title": "S", "notes": [], "tables": [table], "charts": []}
-    outline = {"name": "n", "lang": "en", "as_of": "2025-01-01", "known_by": None, "answer": [],
-               "warnings": [], "sections": [section], "claims": [], "sources": [], "assumed": [],
-               "not_asked": []}  # fmt: skip
-    text = StringIO()
-    print_outline(outline, text, width)
-    assert re.findall(r"^ *(\d+) ", text.getvalue(), re.MULTILINE) == [str(i) for i in range(1, 11)]
+    text = printed(table, width)
+    assert re.findall(r"^ *(\d+) ", text, re.MULTILINE) == [str(i) for i in range(1, 11)]

@@ -109,6 +109,13 @@ def test_what_a_row_of_a_framework_brings_along() -> None:
     assert s.expert_loop.tolist() == [0, 0, 0, 1, 0]
 
 
+@pytest.mark.parametrize("said", ["", "x"])  # a word counts as an empty cell
+def test_a_count_that_cannot_be_read_says_why(said: str) -> None:
+    row = {"accelerator": "H100-SXM", "n_accel": said, "model_name": "Llama-2-7b"}
+    (found,) = prediction_table([row], load())
+    assert found["error"] == "column `n_accel` is needed and holds no number"
+
+
 @pytest.mark.parametrize(
     ("notes", "fused"),
     [

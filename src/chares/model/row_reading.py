@@ -22,6 +22,7 @@ from chares.model.wording import (
     family_of,
     flags_of,
     hindered_by,
+    keeps_wide_sum,
     launches_block,
     precision_of,
     recompute_of,
@@ -56,7 +57,7 @@ class RowReader:
             except ValueError:
                 pass
         if default is None:
-            raise CannotPredictError(f"column `{column}` is needed and is empty")
+            raise CannotPredictError(f"column `{column}` is needed and holds no number")
         self.inferred.append(column)
         return default
 
@@ -247,9 +248,7 @@ class RowReader:
             or (family == "fsdp" and "titan" not in framework)
         )
         bf16 = precision_of(row.get("precision", "")) == st.BF16
-        # BigScience wrote DeepSpeed's optimizer for bf16 that day (docs/decisions.md)
-        early = "2022-02-01" <= row.get("published", "") < "2022-02-28"
-        copy = 4.0 * (family == "megatron-classic" and bf16 and not early)
+        copy = 4.0 * (bf16 and keeps_wide_sum(family, row.get("published", "")))
         wide = composer and "default" in notes.lower()
         fsdp = family in ("fsdp", "deepspeed", "jax") and stage == 3
         if fsdp and values["pp"] > 1:

@@ -171,6 +171,16 @@ def hindered_by(framework: str, published: str) -> float:
     return UNTUNED * float(early and "bigscience" in framework.lower())
 
 
+@lru_cache(maxsize=512)
+def keeps_wide_sum(family: str, published: str) -> bool:
+    """Whether a run in bf16 sums its gradients in a copy of 32 bits (DeepSpeed's `BF16_Optimizer`).
+
+    BigScience wrote it for its tables of 2022-02-28 (chronicles-prequel.md, "Rebalancing layers").
+    """
+    before = "2022-02-01" <= published < "2022-02-28"
+    return family == "megatron-classic" and not before
+
+
 _RATE = r"(\d+(?:\.\d+)?)\s*(g|t)b(?:it)?(?:/s|ps|it/s)?"
 _NVLINK = re.compile(r"(?:nvlink|xgmi|hccs|ici|infinity fabric|neuronlink)[ \d]*$")
 
