@@ -128,6 +128,13 @@ def test_whose_elementwise_kernels_are_fused(notes: str, fused: int) -> None:
     assert flags_of(notes, "fsdp", "PyTorch FSDP")[4] == fused
 
 
+def test_open_stacks_have_eager_kernels_and_unknown_ones_are_taken_for_fused() -> None:
+    for framework, fused in (("InternEvo", 0), ("nanotron", 0), ("HAI-LLM", 1), ("NeMo", 1)):
+        family = family_of(framework, "2024-06")
+        assert flags_of("", family, framework)[4] == fused
+    assert flags_of("fused kernels", "3d-parallel", "InternEvo")[4] == 1
+
+
 def test_whose_machine_was_not_yet_set_up_well() -> None:
     bigscience = "Megatron-DeepSpeed (BigScience)"
     assert hindered_by(bigscience, "2022-02-24") == hindered_by(bigscience, "2022-02-17") > 0
@@ -156,7 +163,10 @@ def test_sharding() -> None:
         ("H100 (NVLink4 + 400Gb/s IB per GPU)", 50.0),
         ("1600 Gbps node-node RoCE", 25.0),
         ("NVLink; 800 Gb/s inter-node per node (4 HDR)", 12.5),
-        ("NVLink in node; 4 Omni-Path (100Gb/s each) links per node", 6.25),
+        ("NVLink in node; 4 Omni-Path (100Gb/s each) links per node", 6.25 / 2),
+        ("NVLink in node; 4 EDR (100Gb/s each) links per node", 6.25),
+        ("4x100Gb/s OPA", 6.25 / 2),
+        ("4 HDR NICs, 200 Gb/s each", 12.5),
     ],
 )
 def test_networks_in_words_per_accelerator(text: str, gigabytes: float) -> None:

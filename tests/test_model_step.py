@@ -154,6 +154,29 @@ def test_launches_that_block_cost_the_host_s_time_in_full() -> None:
     assert plain.breakdown.host < blocking.breakdown.host
 
 
+def test_kernels_start_and_drain_however_little_they_do() -> None:
+    c = Calibration(ramp=0.25)
+
+    def ramp(shape: Shape = GPT3, **fields: float) -> float:
+        job = replace(JOB, **({"tp": 1, "recompute": 0} | fields))
+        with_ramps, without = (
+            float(layer_times(shape, job, H100, x).elementwise) for x in (c, replace(c, ramp=0.0))
+        )
+        return with_ramps - without
+
+    assert ramp() == pytest.approx(0.25 * c.host)
+    assert ramp(micro_batch=8) == pytest.approx(ramp())
+    assert ramp(tp=8) == pytest.approx(1.4 * ramp())
+    assert ramp(graphs=1.0) == pytest.approx(ramp() / 2)
+    assert ramp(QWEN3_235B) == pytest.approx(0.25 * (c.host + c.moe_host))
+    # larger micro-batches fill kernels better: fewer seconds for the same tokens
+    one, four = (
+        predict(GPT3, replace(JOB, pp=1, dp=64, micro_batch=b), H100, c).breakdown.elementwise
+        for b in (1, 4)
+    )
+    assert four < one
+
+
 def test_experts_in_a_loop_cost_the_host_each() -> None:
     c = Calibration()
     job = replace(MOE_JOB, expert_loop=1.0, precision=PRECISIONS.index("mxfp8"))
@@ -206,7 +229,7 @@ def test_a_hindered_machine_is_slower_by_its_share() -> None:
 
 
 def test_eager_kernels_of_llama_move_each_operation_s_bytes() -> None:
-    c = Calibration()
+    c = Calibration(ramp=0.0)
     job = Strategy(dp=8, micro_batch=2, seq_len=8192, global_batch=16)
     llama = Shape(32, 4096, 32, 8, 128, 14336, 128256)
 
@@ -245,7 +268,8 @@ def test_tensor_parallel_inputs_are_gathered_in_8_bits() -> None:
         return float(layer_times(GPT3, job, H100, c).tp_exposed)
 
     c = Calibration()
-    launched = 2 * 2 * 2 * c.up_latency  # both ways, two all-reduces, a gather and a scatter each
+    # both ways, two all-reduces, a gather and a scatter each, a step for each of eight ranks
+    launched = 2 * 2 * 2 * 8 * c.up_latency
     moved = [exposed(p) - launched for p in ("bf16", "fp8")]
     assert moved[1] / moved[0] == pytest.approx((1 + 2) / (2 + 2))
     assert exposed("nvfp4") == exposed("fp8")
@@ -361,6 +385,17 @@ def test_a_group_inside_the_domain_sends_nothing_outside() -> None:
     fast = Links.of(H100, Calibration())
     group = Group.place(8, 1, 8)
     assert gather_time(1e9, group, slow) == gather_time(1e9, group, fast)
+
+
+def test_a_ring_takes_a_step_for_each_rank() -> None:
+    c = Calibration()
+    links = Links.of(H100, c)
+    steps = [float(gather_time(0.0, Group.place(n, 1, 72), links)) for n in (1, 2, 8, 16, 72)]
+    assert np.array(steps) / c.up_latency == pytest.approx([0, 2, 8, 16, 16])
+    # NCCL's own tuning: 8.4 us for the kernel and 3.4 for each of 2 (n - 1) steps of an all-reduce
+    for n in (2, 4, 8):
+        nccl = 8.4e-6 + 3.4e-6 * 2 * (n - 1)
+        assert 0.5 < float(reduce_time(0.0, Group.place(n, 1, 8), links)) / nccl < 2.0
 
 
 def test_an_exchange_loses_its_own_share_on_each_tier() -> None:

@@ -55,6 +55,7 @@ class Calibration:
     overlap_ep: Num = 0.7
     # host and scale
     host: Num = 300e-6  # s of host work per layer and micro-batch, forward and backward
+    ramp: Num = 0.25  # s in which kernels start and drain on the device, per s that launches them
     blocked: Num = 1.4  # times that, where the host waits for each kernel before the next
     moe_host: Num = 500e-6  # s more per layer with experts
     expert_host: Num = 200e-6  # s more per local expert whose 8-bit products are launched alone

@@ -270,16 +270,22 @@ def _expert_exchange(shape: Shape, s: Strategy, tokens: Num, domain: Num, links:
     return both
 
 
-def _host_time(s: Strategy, c: Calibration, again: Any, moe: Num, local: Num, rates: Rates) -> Num:
-    """Seconds in which the host launches a layer's operations: a third more with recomputation,
-    more with collectives. ``local`` experts whose products are launched one by one come on top;
-    only a graph of the whole iteration holds them. ``again``: what is recomputed (`RECOMPUTED`)."""
+def _launches(
+    s: Strategy, c: Calibration, again: Any, moe: Num, local: Num, rates: Rates
+) -> tuple[Num, Num]:
+    """Seconds of host work that launches a layer's kernels, and seconds in which these start and
+    drain on the device, however little they do.
+
+    A third more with recomputation (``again``, see `RECOMPUTED`), more with collectives. Graphs
+    spare the host, and half of the ramps (assumed). ``local`` experts whose products are launched
+    one by one come on top; only a graph of the whole iteration holds them.
+    """
     split: Any = np.greater(s.tp, 1)
     plain: Num = c.host * (1.0 + 0.35 * again[0] + 0.4 * split) + moe * c.moe_host
     each: Num = np.where(np.less(rates.linear_bytes, 2.0), c.expert_host, UNCAST * c.expert_host)
     captured: Num = np.where(np.greater_equal(s.graphs, WHOLE_GRAPH), s.graphs, 0.0)
     loop: Num = moe * s.expert_loop * local * each * (1.0 + 0.35 * again[3]) * (1.0 - captured)
-    return plain * (1.0 - s.graphs) + loop
+    return plain * (1.0 - s.graphs) + loop, c.ramp * plain * (1.0 - 0.5 * s.graphs)
 
 
 def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -> Layers:
@@ -318,7 +324,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
     ep_total = (2.0 + again[6]) * exchange
     expert_total = (passes + again[3]) * experts
     ring = np.where(np.asarray(s.cp_kind) == ULYSSES, 0.0, c.overlap_cp)
-    elementwise_total = (2.5 + again[4]) * elementwise
+    host, ramp = _launches(s, c, again, moe, local, rates)
+    elementwise_total = (2.5 + again[4]) * elementwise + ramp
     routing_total = (2.0 + again[3]) * routing
     computed = linear + attention + expert_total + elementwise_total + routing_total
     vocabulary = shape.vocab / s.tp
@@ -334,8 +341,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         cp_exposed=_hidden(cp_total, attention, ring),
         ep_exposed=_hidden(ep_total, computed, overlap_ep),
         ep_both_ways=_hidden(ep_total, computed, 1.0 - COMMUNICATION_CORES),
-        host=_host_time(s, c, again, moe, local, rates),
-        forward_share=(dense + core + elementwise + routing + experts) / computed,
+        host=host,
+        forward_share=(dense + core + elementwise + routing + experts + ramp / 3.0) / computed,
         weight_share=(1.0 - s.frozen) * (dense + experts) / computed,
         head=head + loss,
         embedding=tokens * shape.d_model * 12.0 * rates.byte,

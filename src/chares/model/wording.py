@@ -182,6 +182,10 @@ def keeps_wide_sum(family: str, published: str) -> bool:
 
 
 _RATE = r"(\d+(?:\.\d+)?)\s*(g|t)b(?:it)?(?:/s|ps|it/s)?"
+_OMNI_PATH = re.compile(r"omni-?path|\bopa\b")
+#: what is left of Omni-Path's rate for collectives of accelerators: the protocol runs on the host's
+#: cores, and messages are staged there (assumed)
+ONLOADED = 0.5
 _NVLINK = re.compile(r"(?:nvlink|xgmi|hccs|ici|infinity fabric|neuronlink)[ \d]*$")
 
 
@@ -190,23 +194,30 @@ def scale_out_of(text: str, node: float) -> float | None:
     """Bytes/s per accelerator and direction that a description of the network states, or None.
 
     Understands ``4x200Gb/s``, ``1600 Gbps node-node``, ``400 Gb/s IB per GPU``, ``4 HDR``. A bare
-    rate of at most 400 Gb/s is one NIC of each accelerator, a greater one the node's sum.
+    rate of at most 400 Gb/s is one NIC of each accelerator, a greater one the node's sum. Omni-Path
+    counts half (`ONLOADED`).
     """
     low = text.lower().replace(",", "")
+    rate = _stated_rate(low, node)
+    return rate * ONLOADED if rate and _OMNI_PATH.search(low) else rate
+
+
+def _stated_rate(low: str, node: float) -> float | None:
+    """What `scale_out_of` reads in a text in small letters, before any kind of network counts."""
     many = re.search(r"(\d+)\s*(?:x|\*|×)\s*" + _RATE, low)
     if many:
         total = int(many[1]) * float(many[2]) * (1e3 if many[3] == "t" else 1.0)
         return total * 1e9 / 8.0 / node
     each = re.search(r"per (?:gpu|chip|accel|device|npu)|/gpu|each gpu", low)
     whole = re.search(r"per node|inter-node|node-node|internode|per host|per server", low)
-    nics = re.search(r"(\d+)\s*(?:opa|omni-path|hca|nics?|links?)\b", low)
+    nics = re.search(r"(\d+)\s*(?:opa|omni-path|hca|edr|hdr|ndr|nics?|links?)\b", low)
     for found in re.finditer(_RATE, low):
         if _NVLINK.search(low[: found.start()]):
             continue
         rate = float(found[1]) * (1e3 if found[2] == "t" else 1.0) * 1e9 / 8.0
         if each and not (whole and whole.start() < each.start()):
             return rate
-        if nics and rate <= 12.5e9:
+        if nics and (rate <= 12.5e9 or re.match(r"\s*each\b", low[found.end() :])):
             return rate * int(nics[1]) / node
         if whole or rate > 50e9:
             return rate / node
@@ -248,7 +259,7 @@ def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
     ep = "a2a overlap" in low or "alltoall overlap" in low or "dualpipe" in low
     compiled = "compile" in low and "no compile" not in low
     kernels = _FUSED.search(text) is not None
-    fused = core or family == "jax" or compiled or family in OWN_STACKS or kernels
+    fused = core or family == "jax" or compiled or family == "other" or kernels
     if family == "jax" or "full_iteration" in low:
         graphs = 0.95
     elif "cuda graph" in low:
