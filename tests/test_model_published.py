@@ -185,6 +185,8 @@ def test_statistics_against_hand_counts() -> None:
     rho = rank_correlation(np.array([1.0, 2.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]))
     assert rho == pytest.approx(4.5 / np.sqrt(22.5))
     assert np.isnan(rank_correlation(np.ones(3), np.arange(3.0)))
+    one_swap = np.array([1.0, 0.0, 2.0, 3.0, 4.0])  # 1 - 6 x 2 / (5 x 24), not a hair less
+    assert rank_correlation(one_swap, np.arange(5.0)) == 0.9
     error = np.array([0.1, 0.3, 0.5, 0.2])
     found = grouped_error(error, ["a", "a", "a", "b"], ["g", "g", "h", "i"])
     assert found == {"a": pytest.approx(0.35), "b": pytest.approx(0.2)}
