@@ -60,8 +60,9 @@ def model_rate(row: dict[str, str]) -> float:
 @pytest.mark.parametrize("kind", ["gemm", "attention"])
 def test_training_is_slower_than_the_best_kernel_everywhere(kind: str) -> None:
     shares = [model_rate(r) / 1e12 / float(r["tflops"]) for r in BEST if r["kind"] == kind]
-    assert np.sort(shares)[-2] < 1.0
-    assert max(shares) < 1.02  # one T4, whose 70 W do not carry a long product
+    # the T4's 70 W do not carry the long product of the benchmark
+    bound = [1.02 if r["chip"] == "t4" else 1.0 for r in BEST if r["kind"] == kind]
+    assert (np.array(shares) < np.array(bound)).all()
     assert min(shares) > 0.5
     middle = np.median(shares)
     assert np.mean(np.abs(np.array(shares) / middle - 1.0) < 0.12) > 0.85  # one gain for all chips

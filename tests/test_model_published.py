@@ -122,6 +122,8 @@ def test_a_count_that_cannot_be_read_says_why(said: str) -> None:
         ("torch.compile; FSDP2", 1), ("FSDP2", 0), ("no compile", 0), ("Liger kernels", 1),
         ("fused RMSNorm", 1), ("fused kernels", 1), ("no fused kernels", 0),
         ("unfused kernels", 0), ("non-fused norm", 0), ("fused optimizer", 0),
+        ("without fused kernels", 0), ("FusedRMSNorm", 1), ("fused LayerNorm", 1), ("no liger", 0),
+        ("uncompiled", 0), ("not compiled", 0), ("torch.compile disabled", 0),
     ],
 )  # fmt: skip
 def test_whose_elementwise_kernels_are_fused(notes: str, fused: int) -> None:
@@ -167,6 +169,14 @@ def test_sharding() -> None:
         ("NVLink in node; 4 EDR (100Gb/s each) links per node", 6.25),
         ("4x100Gb/s OPA", 6.25 / 2),
         ("4 HDR NICs, 200 Gb/s each", 12.5),
+        ("4 Omni Path 100Gb/s per node", 6.25 / 2),
+        ("100 Gb/s per node (4 EDR)", 12.5 / 8),
+        ("V100 EDR 100Gb/s", 12.5),
+        ("DGX-1 EDR 100Gb/s", 12.5),
+        ("Mellanox ConnectX-6 HDR 100 Gb/s", 12.5),
+        ("8 H100 NDR 400 Gb/s each", 50.0),
+        ("NVLink4 links; 400 Gb/s each", 50.0),
+        ("8 NDR400 NICs 400 Gb/s each", 50.0),
     ],
 )
 def test_networks_in_words_per_accelerator(text: str, gigabytes: float) -> None:

@@ -15,10 +15,12 @@ from chares.model import (
     Strategy,
     hardware_of,
     layer_times,
+    load_calibration,
     model_flops,
     parts_of,
     predict,
 )
+from chares.model.leaves import setting_of
 from chares.model.memory import tenants_of
 from chares.model.network import Group, Links, exchange_time, gather_time, reduce_time
 from chares.model.strategy import FULL, NONE, PRECISIONS, RECOMPUTATIONS, RECOMPUTED, SELECTIVE
@@ -169,12 +171,15 @@ def test_kernels_start_and_drain_however_little_they_do() -> None:
     assert ramp(tp=8) == pytest.approx(1.4 * ramp())
     assert ramp(graphs=1.0) == pytest.approx(ramp() / 2)
     assert ramp(QWEN3_235B) == pytest.approx(0.25 * (c.host + c.moe_host))
-    # larger micro-batches fill kernels better: fewer seconds for the same tokens
+    # a step has a quarter of them with four times the micro-batch
     one, four = (
-        predict(GPT3, replace(JOB, pp=1, dp=64, micro_batch=b), H100, c).breakdown.elementwise
+        predict(GPT3, replace(JOB, micro_batch=b), H100, c).breakdown.elementwise
+        - predict(
+            GPT3, replace(JOB, micro_batch=b), H100, replace(c, ramp=0.0)
+        ).breakdown.elementwise
         for b in (1, 4)
     )
-    assert four < one
+    assert one == pytest.approx(4 * four)
 
 
 def test_experts_in_a_loop_cost_the_host_each() -> None:
@@ -392,10 +397,20 @@ def test_a_ring_takes_a_step_for_each_rank() -> None:
     links = Links.of(H100, c)
     steps = [float(gather_time(0.0, Group.place(n, 1, 72), links)) for n in (1, 2, 8, 16, 72)]
     assert np.array(steps) / c.up_latency == pytest.approx([0, 2, 8, 16, 16])
+
+
+def test_rings_are_near_what_nccl_expects_and_measures() -> None:
+    facts = load()
+    table = load_calibration(facts)
+    c = table.calibration(setting_of(facts, "a100-sxm-80gb", ""))
+    links = Links.of(A100, c)
+    # eight A100, 67 MB: 657 us and 178.7 GB/s on the bus, 230.8 GB/s for a gigabyte (nccl-tests)
+    lost = 67108864 * 2 * 7 / 8 * (1 / 178.7e9 - 1 / 230.8e9)
+    assert float(reduce_time(0.0, Group.place(8, 1, 8), links)) == pytest.approx(lost, rel=0.35)
     # NCCL's own tuning: 8.4 us for the kernel and 3.4 for each of 2 (n - 1) steps of an all-reduce
     for n in (2, 4, 8):
         nccl = 8.4e-6 + 3.4e-6 * 2 * (n - 1)
-        assert 0.5 < float(reduce_time(0.0, Group.place(n, 1, 8), links)) / nccl < 2.0
+        assert 1.0 < float(reduce_time(0.0, Group.place(n, 1, 8), links)) / nccl < 2.5
 
 
 def test_an_exchange_loses_its_own_share_on_each_tier() -> None:

@@ -342,7 +342,8 @@ def layer_times(shape: Shape, s: Strategy, hardware: Hardware, c: Calibration) -
         ep_exposed=_hidden(ep_total, computed, overlap_ep),
         ep_both_ways=_hidden(ep_total, computed, 1.0 - COMMUNICATION_CORES),
         host=host,
-        forward_share=(dense + core + elementwise + routing + experts + ramp / 3.0) / computed,
+        forward_share=(dense + core + elementwise + routing + experts + ramp / (3.0 + again[0]))
+        / computed,
         weight_share=(1.0 - s.frozen) * (dense + experts) / computed,
         head=head + loss,
         embedding=tokens * shape.d_model * 12.0 * rates.byte,

@@ -67,9 +67,10 @@ def gather_time(volume: Num, group: Group, links: Links) -> Num:
     """Seconds of an all-gather (or reduce-scatter) whose result has ``volume`` bytes per rank.
 
     Inside: (i-1)/i of the volume over the scale-up links; outside: (o-1)/o of it, shared by the
-    inner members' NICs. Inside, each rank of the ring is a step, and the kernel one more (NCCL's
-    tuning.cc has 3.4 us a step and 8.4 for the kernel, Simple protocol on NVLink); the ring of
-    domains is walked once: buckets hide each other's steps.
+    inner members' NICs. Inside, a ring of i ranks is i - 1 steps and one for the kernel (NCCL's
+    tuning.cc has 3.4 us a step and 8.4 for the kernel of both halves of an all-reduce, Simple
+    protocol on NVLink; measured ones take about twice that). The ring of domains is walked once:
+    buckets hide each other's steps.
     """
     slow = 1.0 + links.congestion * np.log2(group.outer)
     inside = volume * (group.inner - 1.0) / group.inner * links.up

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, str]
 
 #: what may move -> (prior spread of its shift on the free scale, parameters that shift together).
-#: A third of what the published fit allows whole generations and families: with a source left out
-#: of the fit, its other runs were then predicted best from 1, 3 and 10 of its runs.
+#: Less than the published fit allows whole generations and families (three eighths for most): with
+#: a source left out of the fit, its other runs were then predicted best from 1, 3 and 10 of them.
 ADJUSTED: dict[str, tuple[float, tuple[str, ...]]] = {
     "gemm": (0.12, ("gemm", "gemm_8", "gemm_4")),
     "attention": (0.15, ("attention",)),

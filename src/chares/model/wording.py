@@ -33,8 +33,9 @@ def family_of(framework: str, published: str, launched: float = 0.0) -> str:
 
     ``megatron-classic``: Megatron-LM and Megatron-DeepSpeed before FlashAttention and sequence
     parallelism (2022 and earlier, and so never on a chip of that year). ``3d-parallel``: open
-    PyTorch stacks with tensor and pipeline parallelism of their own. ``other``: an unknown
-    framework, which takes the parameters that all share and the habits of ``3d-parallel``.
+    PyTorch stacks with tensor and pipeline parallelism of their own, whose elementwise kernels are
+    eager. ``other``: an unknown framework, which takes the parameters that all share, stages of
+    equal time as those have, and fused kernels.
     """
     text = framework.lower()
     if re.search(COMPILED, text):
@@ -182,7 +183,10 @@ def keeps_wide_sum(family: str, published: str) -> bool:
 
 
 _RATE = r"(\d+(?:\.\d+)?)\s*(g|t)b(?:it)?(?:/s|ps|it/s)?"
-_OMNI_PATH = re.compile(r"omni-?path|\bopa\b")
+_OMNI = r"omni[- ]?path|opa(?:[- ]?100)?"
+_OMNI_PATH = re.compile(rf"\b(?:{_OMNI})\b")
+#: how many links a node has; not the number in ConnectX-6, H100 or NDR400
+_COUNT = re.compile(rf"(?<![\w.-])(\d{{1,2}})\s*(?:{_OMNI}|hca|edr|hdr|ndr|nics?|links?)\b")
 #: what is left of Omni-Path's rate for collectives of accelerators: the protocol runs on the host's
 #: cores, and messages are staged there (assumed)
 ONLOADED = 0.5
@@ -210,15 +214,16 @@ def _stated_rate(low: str, node: float) -> float | None:
         return total * 1e9 / 8.0 / node
     each = re.search(r"per (?:gpu|chip|accel|device|npu)|/gpu|each gpu", low)
     whole = re.search(r"per node|inter-node|node-node|internode|per host|per server", low)
-    nics = re.search(r"(\d+)\s*(?:opa|omni-path|hca|edr|hdr|ndr|nics?|links?)\b", low)
+    count = _COUNT.search(low)
     for found in re.finditer(_RATE, low):
         if _NVLINK.search(low[: found.start()]):
             continue
         rate = float(found[1]) * (1e3 if found[2] == "t" else 1.0) * 1e9 / 8.0
         if each and not (whole and whole.start() < each.start()):
             return rate
-        if nics and (rate <= 12.5e9 or re.match(r"\s*each\b", low[found.end() :])):
-            return rate * int(nics[1]) / node
+        one = rate <= 12.5e9 and not (whole and count and found.start() < count.start())
+        if count and (one or re.match(r"\s*each\b", low[found.end() :])):
+            return rate * int(count[1]) / node
         if whole or rate > 50e9:
             return rate / node
         return rate
@@ -239,8 +244,10 @@ def schedule_of(text: str) -> int:
 
 
 _FUSED = re.compile(
-    r"liger|unsloth|(?<!no )(?<!non-)\bfused (?:kernels?|rms\w*|norms?|elementwise|ops?)\b"
+    r"(?<!no )(?<!not )(?<!without )(?<!non-)\b"
+    r"(?:liger|unsloth|fused[- ]?(?:kernels?|rms\w*|(?:layer[- ]?)?norms?|rope|elementwise|ops?)\b)"
 )
+_NOT_COMPILED = re.compile(r"\b(?:no|not|without|un)[- ]?compile|compile\w* (?:off|disabled)")
 
 
 @lru_cache(maxsize=1024)
@@ -257,7 +264,7 @@ def flags_of(notes: str, family: str, framework: str) -> tuple[float, ...]:
     dp = not (family == "megatron-classic" or "no grad" in low or "no comm overlap" in low)
     pp = core and ("p2p" in low or "tp/dp/pp" in low or not named)
     ep = "a2a overlap" in low or "alltoall overlap" in low or "dualpipe" in low
-    compiled = "compile" in low and "no compile" not in low
+    compiled = "compile" in low and not _NOT_COMPILED.search(low)
     kernels = _FUSED.search(text) is not None
     fused = core or family == "jax" or compiled or family == "other" or kernels
     if family == "jax" or "full_iteration" in low:
