@@ -422,6 +422,19 @@ def test_an_exchange_loses_its_own_share_on_each_tier() -> None:
     assert across == pytest.approx(1e9 * 3 / 4 / (50e9 * c.out * c.all_to_all_out))
 
 
+def test_an_exchange_uses_both_tiers_at_once() -> None:
+    c = Calibration(up_latency=1e-12, out_latency=1e-12, congestion=1e-12)
+    group = Group.place(32, 1, 8)
+    links, no_nvlink, no_nics = (
+        Links.of(replace(H100, **slow), c)
+        for slow in ({}, {"scale_up_bandwidth": 1e15}, {"scale_out_bandwidth": 1e15})
+    )
+    far, near = (float(exchange_time(1e9, group, x, 0.3)) for x in (no_nvlink, no_nics))
+    both = float(exchange_time(1e9, group, links, 0.3))
+    assert max(far, near) < both < far + near
+    assert both == pytest.approx(np.hypot(far, near), rel=1e-3)
+
+
 def test_splitting_conserves_parameters() -> None:
     def total(shape: Shape, s: Strategy) -> float:
         a = layer_times(shape, s, H100, Calibration())

@@ -85,7 +85,8 @@ def reduce_time(volume: Num, group: Group, links: Links) -> Num:
 
 
 def exchange_time(volume: Num, group: Group, links: Links, dedup: Num = 1.0) -> Num:
-    """Seconds of an all-to-all in which each rank sends ``volume`` bytes in all.
+    """Seconds of an all-to-all in which each rank sends ``volume`` bytes in all. Both tiers carry
+    their parts side by side: the longer counts, rounded where they are near (root of squares).
 
     ``dedup`` is the share of the outside volume that is left when copies of a token for one
     domain are sent once (DeepEP); the rest is copied inside.
@@ -95,7 +96,7 @@ def exchange_time(volume: Num, group: Group, links: Links, dedup: Num = 1.0) -> 
     inside = volume * (group.inner - 1.0) / group.inner * links.up * links.all_to_all
     outside = volume * (1.0 - 1.0 / group.outer) * dedup * links.out * slow
     steps = (group.inner > 1) * links.up_latency + doublings * links.out_latency
-    return inside + outside + steps
+    return np.hypot(inside, outside) + steps
 
 
 def send_time(volume: Num, stride: Num, domain: Num, links: Links) -> Num:
