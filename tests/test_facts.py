@@ -193,6 +193,7 @@ LABELS = {  # as drivers, clouds and papers write them
     "a100-pcie-80gb": "NVIDIA A100 80GB PCIe; A100-PCIE-80GB",
     "h100-sxm": "H100-SXM-80GB; NVIDIA H100 80GB HBM3; 2,048 x H100 SXM5; DGX H100; H100 80GB x8",
     "h100-sxm-96gb-500w": "H100-SXM-96GB-HBM2e-500W; H100 96GB",
+    "h100-pcie": "NVIDIA H100 PCIe; H100 80GB HBM2e; NVIDIA H100 80GB HBM2e",
     "h100-nvl": "NVIDIA H100 NVL; H100 NVL 94GB",
     "h800-pcie": "H800 PCIe 80GB",
     "h20-141gb": "H20 141GB; H20-3e",

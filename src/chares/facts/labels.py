@@ -41,6 +41,9 @@ _NOISE = re.compile(
     r"gpus?|npus?|gcds?|oam|oams|chips?|cards?|accelerators?|tensor cores?|core|generation|"
     r"superchips?|pods?|slices?|nodes?|clusters?|servers?|hbm\d?e?|gddr\dx?|nvl\d+)(?![a-z\d])"
 )
+#: where the kind of memory says the form: the H100 of 80 GB has HBM3 on a module, HBM2e on a card
+_OF_MEMORY = {("h100", "hbm2e", 80): "pcie"}
+_KIND = re.compile(r"(?<![a-z\d])hbm\d?e?(?![a-z\d])")
 
 
 @lru_cache(maxsize=4096)
@@ -58,10 +61,13 @@ def read_label(text: str) -> Label:
     found = _MEMORY.search(text)
     memory = int(found[1]) if found else 0
     text = _MEMORY.sub(" ", text).replace("_", " ")
-    form = _FORM.search(text)
+    said, kind = _FORM.search(text), _KIND.search(text)
     text = _NOISE.sub(" ", _FORM.sub(" ", text))
     core = re.sub(r"^tpuv?(?=\d)", "tpuv", plain_name(text))
-    return Label(core, form[1].replace("-", "") if form else "", memory)
+    form = said[1].replace("-", "") if said else ""
+    if kind and not form:
+        form = _OF_MEMORY.get((core, kind[0], memory), "")
+    return Label(core, form, memory)
 
 
 def find_label(
