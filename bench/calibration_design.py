@@ -72,7 +72,8 @@ KNOWN: dict[tuple[str, str, str], float] = {
     ("wave", "vendor", "huawei"): -0.7,
     ("progress", "vendor", "google"): -2.0,  # in use inside before the launch
     ("up_latency", "vendor", "google"): -1.5,  # a hop of the torus takes a microsecond or two
-    # rccl-tests of eight MI300X: 16 MB in 117 us, 1 GB at 402 GB/s; eight A100: 294 us, 231 GB/s
+    # rccl-tests of eight AMD parts, MI355X by the scripts beside: 16 MB in 117 us, 1 GB at 402 GB/s
+    # (prasad-nair-amd/alibaba README.md, test 5); eight A100: 294 us, 231 GB/s (docs/decisions.md)
     ("up_latency", "vendor", "amd"): -0.7,
 }
 GAIN, GAIN_SPREAD = "gain", 0.2
